@@ -1,0 +1,174 @@
+/**
+ * What is known. Every record is plain JSON with an id, a generation for compare-and-set and its birth time.
+ * Units are in the names; CPU is in cores (0.3 is the paper's 30%).
+ */
+
+export interface RecordBase {
+  readonly id: string;
+  /** 1 when created, one more with every update. */
+  readonly generation: number;
+  readonly createdAtMs: number;
+}
+
+export interface Tenant extends RecordBase {
+  readonly name: string;
+}
+
+export interface Token extends RecordBase {
+  /** The tenant it speaks for; null is an operator's. */
+  readonly tenantId: string | null;
+  /** SHA-256 of the secret part, hex. The token itself is never stored. */
+  readonly hash: string;
+  readonly expiresAtMs: number | null;
+}
+
+/** A named size (doma's grades). */
+export interface Grade extends RecordBase {
+  readonly name: string;
+  readonly cpu: number;
+  readonly memoryBytes: number;
+}
+
+export interface Policy {
+  /** The grade that cpu and memoryBytes were taken from, if one was named. */
+  readonly grade: string | null;
+  readonly cpu: number;
+  readonly memoryBytes: number;
+  readonly pidsMax: number;
+  readonly minReplicas: number;
+  readonly maxReplicas: number;
+  readonly concurrency: {
+    /** Requests in flight per container that scaling aims at. */
+    readonly target: number;
+    /** Requests in flight per container that are never exceeded; further ones wait. */
+    readonly limit: number;
+  };
+  /** Paused after so long without activity; null: never. */
+  readonly idlePauseMs: number | null;
+  /** Stopped after so long without activity; null: never. */
+  readonly idleStopMs: number | null;
+  /** Replaced at this age, less up to a tenth of jitter; null: never. */
+  readonly lifetimeMs: number | null;
+  /** A start that takes longer has failed. */
+  readonly startTimeoutMs: number;
+  /** From the request's forwarding to its answer's head. */
+  readonly requestTimeoutMs: number;
+  /** How long work in flight may go on once a container is to go. */
+  readonly drainTimeoutMs: number;
+  /** What may wait for the app while nothing can serve it, on one machine. */
+  readonly hold: { readonly requests: number; readonly bytes: number };
+}
+
+export interface App extends RecordBase {
+  readonly tenantId: string;
+  /** Unique within its tenant. */
+  readonly name: string;
+  /** Normalised hostnames, exact (`a.example`) or wildcard (`*.example`: any one or more labels in its place). */
+  readonly hosts: readonly string[];
+  /** What runs when the next container starts. */
+  readonly revisionId: string;
+  readonly policy: Policy;
+}
+
+/** How to tell that a container serves: its port accepts (tcp), or a path answers 200–399 (http). */
+export type Probe = { readonly type: 'tcp' } | { readonly type: 'http'; readonly path: string };
+
+/** What an app runs: an image on an engine that has images, or a command in a folder on the process engine. */
+export type Workload =
+  | {
+      readonly type: 'image';
+      /** As the tenant gave it. */
+      readonly image: string;
+      /** What it resolved to at deploy (`sha256:…`); containers run this, whatever the tag says later. */
+      readonly digest: string;
+      /** Overrides the image's own command. */
+      readonly command: readonly string[] | null;
+    }
+  | { readonly type: 'command'; readonly command: readonly string[]; readonly cwd: string };
+
+/** One immutable version of an app. */
+export interface Revision extends RecordBase {
+  readonly appId: string;
+  /** 1, 2, 3 … within the app: what people call it. */
+  readonly number: number;
+  readonly workload: Workload;
+  readonly env: Readonly<Record<string, string>>;
+  /** Where the app listens inside its container. The process engine gives the port instead, in `PORT`. */
+  readonly port: number;
+  readonly probe: Probe;
+  /** The root file system cannot be written; `/tmp` can. */
+  readonly readOnly: boolean;
+}
+
+export interface Resources {
+  readonly cpu: number;
+  readonly memoryBytes: number;
+  readonly pidsMax: number;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export type ContainerState = 'planned' | 'starting' | 'ready' | 'paused' | 'draining' | 'stopped' | 'failed';
+
+/** The platform's own share of a cold start, by phase. */
+export type ColdStartPhase = 'lookup' | 'place' | 'create' | 'start' | 'listen' | 'firstByte';
+
+export interface Container extends RecordBase {
+  readonly appId: string;
+  readonly revisionId: string;
+  readonly nodeId: string;
+  readonly state: ContainerState;
+  /** Why it is in this state, for people. */
+  readonly reason: string;
+  readonly address: Address | null;
+  readonly resources: Resources;
+  /** When it is to be replaced; null: never. */
+  readonly expiresAtMs: number | null;
+  /** Milliseconds each phase of its start took. */
+  readonly phasesMs: Readonly<Partial<Record<ColdStartPhase, number>>>;
+  /** When it last entered each state. */
+  readonly enteredAtMs: Readonly<Partial<Record<ContainerState, number>>>;
+}
+
+export type NodeState = 'up' | 'draining' | 'down';
+
+export interface Node extends RecordBase {
+  readonly name: string;
+  readonly engine: string;
+  readonly state: NodeState;
+  /** What containers may be given in all; CPU counts for those that may run, memory for all that live. */
+  readonly capacity: { readonly cpu: number; readonly memoryBytes: number };
+  /** What living containers have been given. Changed in the same commit as they are. */
+  readonly reserved: { readonly cpu: number; readonly memoryBytes: number };
+  readonly lastSeenAtMs: number;
+}
+
+/** What happened, to what, and why: the figures a decision was made on are part of it. */
+export interface Event {
+  /** Ascending; the feed's cursor. */
+  readonly sequence: number;
+  readonly atMs: number;
+  /** `noun.verb`, e.g. `container.ready`. */
+  readonly type: string;
+  readonly appId: string | null;
+  readonly containerId: string | null;
+  readonly nodeId: string | null;
+  /** One sentence for people. */
+  readonly reason: string;
+  readonly figures: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface RecordOf {
+  tenant: Tenant;
+  token: Token;
+  grade: Grade;
+  app: App;
+  revision: Revision;
+  container: Container;
+  node: Node;
+}
+
+export type Kind = keyof RecordOf;

@@ -1,0 +1,105 @@
+/**
+ * What a compute node asks of the Core API. One program calls it directly; on many machines the typed client carries it.
+ * The node owns the state of the containers placed on it and reports every change; where an app runs, and whether it may
+ * run at all, is decided here.
+ */
+import type {
+  Address,
+  App,
+  ColdStartPhase,
+  Container,
+  ContainerState,
+  Node,
+  Revision,
+} from '../cmdb/records.ts';
+import type { Change } from '../cmdb/store.ts';
+
+/** An app with the revision that is to run. */
+export interface AppSpec {
+  readonly app: App;
+  readonly revision: Revision;
+}
+
+export interface Plan extends AppSpec {
+  readonly container: Container;
+}
+
+export interface PlanRequest {
+  readonly appId: string;
+  readonly nodeId: string;
+  /** Why a container is wanted, for its record and event. */
+  readonly reason: string;
+  /** A further container is wanted although this one lives: its successor. */
+  readonly replaces?: string;
+}
+
+export interface ContainerReport {
+  readonly state: ContainerState;
+  readonly reason: string;
+  readonly address?: Address | null;
+  readonly phasesMs?: Readonly<Partial<Record<ColdStartPhase, number>>>;
+  readonly figures?: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface EventReport {
+  readonly type: string;
+  readonly appId: string | null;
+  readonly containerId: string | null;
+  readonly reason: string;
+  readonly figures?: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface NodeRegistration {
+  readonly nodeId: string;
+  readonly name: string;
+  readonly engine: string;
+  readonly capacity: { readonly cpu: number; readonly memoryBytes: number };
+}
+
+export interface CoreApi {
+  /** The app that serves a normalised hostname: the exact match, else the longest wildcard. */
+  lookup(host: string): Promise<AppSpec | undefined>;
+
+  spec(appId: string): Promise<AppSpec | undefined>;
+
+  /**
+   * The container that is to serve the app on this node: one that lives already, or a new one, placed and recorded as
+   * `planned`. However many ask at once, they get the same. Errors: `not_found`, `no_capacity`, `conflict`.
+   */
+  plan(request: PlanRequest): Promise<Plan>;
+
+  /** Records a state the container has reached, with its event. Errors: `not_found`, `invalid_transition`. */
+  report(containerId: string, report: ContainerReport): Promise<Container>;
+
+  /** Forgets a container that has ended and whose remains are removed. */
+  forget(containerId: string): Promise<void>;
+
+  event(event: EventReport): Promise<void>;
+
+  /** Makes the node known, and its reservations what its living containers really have. */
+  register(node: NodeRegistration): Promise<Node>;
+
+  /** All containers recorded for the node. */
+  containersOn(nodeId: string): Promise<Container[]>;
+
+  /** The change feed, from a revision on. Errors: `revision_compacted`. */
+  watch(since: number, signal: AbortSignal): AsyncIterable<Change>;
+  revision(): Promise<number>;
+}
+
+/** What the Core API asks of the nodes on behalf of API callers. The consumer owns this port; compute fulfils it. */
+export interface NodeGateway {
+  resolveImage(
+    image: string,
+    onProgress: (progress: { status: string; currentBytes: number; totalBytes: number }) => void,
+    signal: AbortSignal,
+  ): Promise<{ digest: string; exposedPort: number | null }>;
+
+  /** Which workloads the nodes' engines take. */
+  workloads(): readonly ('image' | 'command')[];
+
+  logs(
+    container: Container,
+    options: { follow: boolean; tailLines: number; signal: AbortSignal },
+  ): AsyncIterable<{ atMs: number; stream: 'stdout' | 'stderr'; text: string }>;
+}

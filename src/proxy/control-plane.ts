@@ -1,0 +1,99 @@
+/**
+ * The one port through which the data plane reaches the rest of Mayfly. A warm request makes no call here: routes and
+ * endpoints are cached, and changes are pushed.
+ */
+
+export interface Endpoint {
+  readonly containerId: string;
+  readonly host: string;
+  readonly port: number;
+  /** Requests in flight that this container is never given more than. */
+  readonly concurrencyLimit: number;
+}
+
+/** What the data plane has to know about an app to serve it. */
+export interface Route {
+  readonly appId: string;
+  readonly appName: string;
+  readonly holdRequests: number;
+  readonly holdBytes: number;
+  readonly requestTimeoutMs: number;
+}
+
+/** How an activation went, for `Server-Timing` on the cold answer. Milliseconds by phase. */
+export interface Activation {
+  readonly endpoints: readonly Endpoint[];
+  /** `warm`: it was ready already; `resumed`: it was unpaused; `started`: a container was started. */
+  readonly kind: 'warm' | 'resumed' | 'started';
+  readonly containerId: string;
+  readonly phasesMs: Readonly<Record<string, number>>;
+}
+
+export interface ColdStartReport {
+  readonly appId: string;
+  readonly containerId: string;
+  readonly kind: 'resumed' | 'started';
+  /** From the request's arrival. */
+  readonly lookupMs: number;
+  readonly firstByteMs: number;
+  readonly totalMs: number;
+  /** Requests that waited together. */
+  readonly held: number;
+}
+
+export interface ReportBatch {
+  readonly coldStarts: readonly ColdStartReport[];
+}
+
+export interface ControlPlane {
+  /** The app behind a normalised hostname (lower case, no port, no trailing dot), or undefined. */
+  resolve(host: string): Promise<Route | undefined>;
+
+  /**
+   * Makes at least one container of the app ready; any number of callers share one flight.
+   * Errors: `start_failed`, `start_backoff`, `no_capacity`, `not_found` (the app is gone), `engine_unavailable`.
+   */
+  activate(appId: string): Promise<Activation>;
+
+  /** An endpoint refused or broke a connection: look whether it still lives. */
+  suspect(containerId: string): void;
+
+  /** Requests were served by these containers and an observation may be due. */
+  observe(containerIds: readonly string[]): void;
+
+  report(batch: ReportBatch): void;
+
+  /** From now on the control plane pushes to this data plane; the returned function ends that. */
+  attach(dataPlane: DataPlane): () => void;
+}
+
+export type DrainResult =
+  | { readonly drained: true }
+  /** Only with `onlyIfIdleSinceMs`: it was busy, or has been since; the endpoint is in use as before. */
+  | { readonly drained: false; readonly lastActiveAtMs: number };
+
+export interface DrainOptions {
+  /**
+   * Take it out of use only if nothing is in flight and nothing has been since this time (epoch ms). Without it, it is
+   * taken out of use at once and the promise resolves when its last request is done.
+   */
+  readonly onlyIfIdleSinceMs?: number;
+}
+
+/** What the control plane may ask of a data plane. */
+export interface DataPlane {
+  /** The app's ready containers, all of them; an empty list is a sleeping app. */
+  endpoints(appId: string, endpoints: readonly Endpoint[]): void;
+
+  /**
+   * No further request goes to this container, and pooled connections to it are closed. A drained endpoint is used again
+   * only when a later `endpoints` names it.
+   */
+  drain(containerId: string, options?: DrainOptions): Promise<DrainResult>;
+
+  /** Breaks what is still in flight on the container: its drain deadline has passed. */
+  abort(containerId: string): void;
+
+  /** Forget what is cached for this app and for these hosts (exact and `*.` wildcard), negative answers too. */
+  invalidate(change: { readonly appId: string; readonly hosts: readonly string[] }): void;
+}
