@@ -31,13 +31,13 @@ export type Operation =
 
 /** The fields records can be listed by. */
 export interface Filters {
-  tenant: Record<never, never>;
-  token: Record<never, never>;
-  grade: Record<never, never>;
+  tenant: Record<string, never>;
+  token: Record<string, never>;
+  grade: Record<string, never>;
   app: { tenantId?: string };
   revision: { appId?: string };
   container: { appId?: string; nodeId?: string };
-  node: Record<never, never>;
+  node: Record<string, never>;
 }
 
 export interface ListOptions<K extends Kind> {
