@@ -17,7 +17,7 @@ export interface Tenant extends RecordBase {
 export interface Token extends RecordBase {
   /** The tenant it speaks for; null is an operator's. */
   readonly tenantId: string | null;
-  /** SHA-256 of the secret part, hex. The token itself is never stored. */
+  /** SHA-256 of the whole token, hex. The token itself is never stored. */
   readonly hash: string;
   readonly expiresAtMs: number | null;
 }
@@ -121,6 +121,8 @@ export interface Container extends RecordBase {
   readonly revisionId: string;
   readonly nodeId: string;
   readonly state: ContainerState;
+  /** Its part in serving the app: `current` takes the requests, `next` is to succeed it; null once it is to go. */
+  readonly slot: 'current' | 'next' | null;
   /** Why it is in this state, for people. */
   readonly reason: string;
   readonly address: Address | null;

@@ -20,17 +20,18 @@ export interface AppSpec {
   readonly revision: Revision;
 }
 
-export interface Plan extends AppSpec {
-  readonly container: Container;
-}
+export type Plan =
+  | (AppSpec & { readonly action: 'run'; readonly container: Container })
+  /** The node is full, but these sleep: stop them, then ask again. */
+  | { readonly action: 'reclaim'; readonly containerIds: readonly string[]; readonly reason: string };
 
 export interface PlanRequest {
   readonly appId: string;
   readonly nodeId: string;
   /** Why a container is wanted, for its record and event. */
   readonly reason: string;
-  /** A further container is wanted although this one lives: its successor. */
-  readonly replaces?: string;
+  /** A further container is wanted although one lives: its successor. */
+  readonly successor: boolean;
 }
 
 export interface ContainerReport {
@@ -39,6 +40,15 @@ export interface ContainerReport {
   readonly address?: Address | null;
   readonly phasesMs?: Readonly<Partial<Record<ColdStartPhase, number>>>;
   readonly figures?: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface ColdStartFigures {
+  readonly kind: 'started' | 'resumed';
+  /** From the request's arrival to the container's first byte, in milliseconds. */
+  readonly totalMs: number;
+  readonly phasesMs: Readonly<Partial<Record<ColdStartPhase, number>>>;
+  /** Requests that waited together. */
+  readonly held: number;
 }
 
 export interface EventReport {
@@ -70,6 +80,9 @@ export interface CoreApi {
 
   /** Records a state the container has reached, with its event. Errors: `not_found`, `invalid_transition`. */
   report(containerId: string, report: ContainerReport): Promise<Container>;
+
+  /** Keeps on the container how long its first request waited, by phase, and tells it as an event. */
+  coldStart(containerId: string, report: ColdStartFigures): Promise<void>;
 
   /** Forgets a container that has ended and whose remains are removed. */
   forget(containerId: string): Promise<void>;

@@ -1,0 +1,277 @@
+/**
+ * The node agent: runs the containers that are placed on this machine and is the control plane of this machine's data
+ * planes. Everything it does begins with a request, a deadline of a running container, an exit, or a change in the feed;
+ * it never goes round looking.
+ */
+import { sleep, type Clock } from '../clock.ts';
+import type { CoreApi, NodeGateway, NodeRegistration } from '../coreapi/core-api.ts';
+import { isPlatformError, PlatformError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type {
+  Activation,
+  ColdStartReport,
+  ControlPlane,
+  ReportBatch,
+  Route,
+} from '../proxy/control-plane.ts';
+import { decideAdoption, type Adoption } from './adoption.ts';
+import { DEFAULT_NODE_LIMITS, type NodeContext, type NodeLimits } from './context.ts';
+import { DataPlanes } from './data-planes.ts';
+import { Deadlines } from './deadlines.ts';
+import type { Engine } from './engine.ts';
+import { Outbox } from './outbox.ts';
+import type { Readiness } from './readiness.ts';
+import { Supervisor } from './supervisor.ts';
+
+export interface AgentOptions {
+  readonly node: Omit<NodeRegistration, 'engine'>;
+  readonly engine: Engine;
+  readonly core: CoreApi;
+  readonly readiness: Readiness;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly limits?: Partial<NodeLimits>;
+}
+
+export interface CloseOptions {
+  /** Containers go on serving nobody and are adopted by the next start. */
+  readonly leaveRunning: boolean;
+  /** Waiting for requests in flight and for an engine that is away ends after this. */
+  readonly timeoutMs: number;
+}
+
+/** How long to wait before the change feed is read again after it broke. */
+const FEED_RETRY_MS = 1_000;
+
+export class Agent implements ControlPlane, NodeGateway {
+  readonly #context: NodeContext;
+  readonly #supervisors = new Map<string, Supervisor>();
+  readonly #closing = new AbortController();
+  #feed: Promise<void> = Promise.resolve();
+  #stopListening: () => void = () => undefined;
+
+  /** Prepares the engine, registers the node and takes over what already runs. Errors: `engine_unavailable`, the store's. */
+  static async open(options: AgentOptions): Promise<Agent> {
+    const { engine, core, node } = options;
+    await engine.prepare();
+    await core.register({ ...node, engine: engine.name });
+    const agent = new Agent(options);
+    // Everything that changes after this revision is heard; everything before is read by the adoption.
+    const revision = await core.revision();
+    agent.#stopListening = engine.onExit((event) => agent.#ofContainer(event.containerId)?.exited(event));
+    await agent.#adopt();
+    agent.#feed = agent.#follow(revision);
+    return agent;
+  }
+
+  private constructor({ node, engine, core, readiness, clock, log, limits }: AgentOptions) {
+    this.#context = {
+      nodeId: node.nodeId,
+      engine,
+      core,
+      readiness,
+      clock,
+      log,
+      outbox: new Outbox(core, clock, log),
+      deadlines: new Deadlines(clock),
+      dataPlanes: new DataPlanes(),
+      limits: { ...DEFAULT_NODE_LIMITS, ...limits },
+      reclaim: (containerIds, reason) => this.#reclaim(containerIds, reason),
+    };
+  }
+
+  // The control plane of this machine's data planes.
+
+  async resolve(host: string): Promise<Route | undefined> {
+    const spec = await this.#context.core.lookup(host);
+    if (!spec) return undefined;
+    const { id, name, policy } = spec.app;
+    return {
+      appId: id,
+      appName: name,
+      holdRequests: policy.hold.requests,
+      holdBytes: policy.hold.bytes,
+      requestTimeoutMs: policy.requestTimeoutMs,
+    };
+  }
+
+  activate(appId: string): Promise<Activation> {
+    if (this.#closing.signal.aborted) {
+      return Promise.reject(
+        new PlatformError('shutting_down', 'the node is stopping', { retryAfterMs: 5_000 }),
+      );
+    }
+    return this.#supervisor(appId).activate();
+  }
+
+  suspect(containerId: string): void {
+    this.#ofContainer(containerId)?.suspect(containerId);
+  }
+
+  observe(): void {
+    // Nothing is decided on observations yet: scaling is what will ask for them.
+  }
+
+  report({ coldStarts }: ReportBatch): void {
+    for (const report of coldStarts) {
+      this.#recordColdStart(report).catch((thrown: unknown) => {
+        this.#context.log.warn(
+          { containerId: report.containerId, err: thrown },
+          'a cold start could not be recorded',
+        );
+      });
+    }
+  }
+
+  attach: ControlPlane['attach'] = (dataPlane) => this.#context.dataPlanes.attach(dataPlane);
+
+  // The gateway through which the Core API reaches this node.
+
+  resolveImage: NodeGateway['resolveImage'] = (...args) => this.#context.engine.resolveImage(...args);
+  workloads: NodeGateway['workloads'] = () => this.#context.engine.capabilities.workloads;
+  logs: NodeGateway['logs'] = (container, options) => this.#context.engine.logs(container.id, options);
+
+  /** Ends the node's work. Idempotent. */
+  async close({ leaveRunning, timeoutMs }: CloseOptions): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    const { clock, engine, deadlines, outbox } = this.#context;
+    this.#stopListening();
+    await this.#feed;
+    const giveUp = new AbortController();
+    const cancel = clock.after(timeoutMs, () => giveUp.abort());
+    if (!leaveRunning) {
+      const all = [...this.#supervisors.values()];
+      await Promise.all(all.map((supervisor) => supervisor.close('the node is stopping', giveUp.signal)));
+    }
+    cancel();
+    deadlines.close();
+    outbox.close();
+    await engine.close();
+  }
+
+  #supervisor(appId: string): Supervisor {
+    let supervisor = this.#supervisors.get(appId);
+    if (!supervisor) {
+      supervisor = new Supervisor(appId, this.#context, () => this.#supervisors.delete(appId));
+      this.#supervisors.set(appId, supervisor);
+    }
+    return supervisor;
+  }
+
+  /** Bounded by the containers of this node, so no index is kept. */
+  #ofContainer(containerId: string): Supervisor | undefined {
+    for (const supervisor of this.#supervisors.values()) if (supervisor.has(containerId)) return supervisor;
+    return undefined;
+  }
+
+  async #reclaim(containerIds: readonly string[], reason: string): Promise<void> {
+    await Promise.all(containerIds.map((id) => this.#ofContainer(id)?.reclaim(id, reason)));
+  }
+
+  #recordColdStart({
+    containerId,
+    kind,
+    lookupMs,
+    firstByteMs,
+    totalMs,
+    held,
+  }: ColdStartReport): Promise<void> {
+    const phasesMs = { lookup: lookupMs, firstByte: firstByteMs };
+    return this.#context.core.coldStart(containerId, { kind, totalMs, held, phasesMs });
+  }
+
+  // What runs already.
+
+  async #adopt(): Promise<void> {
+    const { core, engine, nodeId, log } = this.#context;
+    const [records, found] = await Promise.all([core.containersOn(nodeId), engine.listOwn()]);
+    const adoptions = decideAdoption(records, found);
+    await Promise.all(adoptions.map((adoption) => this.#carryOut(adoption)));
+    const adopted = adoptions.filter(({ action }) => action === 'adopt').length;
+    if (adoptions.length > 0)
+      log.info({ adopted, found: found.length, recorded: records.length }, 'took over what was here');
+  }
+
+  async #carryOut(adoption: Adoption): Promise<void> {
+    const { core, engine } = this.#context;
+    switch (adoption.action) {
+      case 'adopt': {
+        const { container, as, address } = adoption;
+        const spec = await core.spec(container.appId);
+        const reason = 'it was running when its node came back';
+        const record =
+          container.state === as
+            ? container
+            : await core.report(container.id, { state: as, reason, address });
+        this.#supervisor(container.appId).adopt(record, as, address, spec);
+        return;
+      }
+      case 'end': {
+        const { container, reason } = adoption;
+        await engine.remove(container.id);
+        // The table leads from every living state to `failed`; only a start or a drain that was cut off is no failure.
+        const blameless = container.state !== 'ready' && container.state !== 'paused';
+        await core.report(container.id, { state: blameless ? 'stopped' : 'failed', reason });
+        await core.forget(container.id);
+        return;
+      }
+      case 'keep':
+        this.#supervisor(adoption.container.appId).adoptEnded(adoption.container);
+        return;
+      case 'forget':
+        await core.forget(adoption.container.id);
+        return;
+      case 'removeStray':
+        await engine.remove(adoption.containerId);
+        return;
+    }
+  }
+
+  // What changes.
+
+  async #follow(since: number): Promise<void> {
+    const { core, log, clock } = this.#context;
+    const { signal } = this.#closing;
+    let cursor = since;
+    while (!signal.aborted) {
+      try {
+        for await (const change of core.watch(cursor, signal)) {
+          if (change.kind === 'app') await this.#appChanged(change.id);
+          cursor = change.revision;
+        }
+      } catch (thrown) {
+        if (signal.aborted) return;
+        log.warn({ err: thrown }, 'the change feed broke; reading it again');
+        if (isPlatformError(thrown, 'revision_compacted')) cursor = await this.#resync(cursor);
+      }
+      await sleep(clock, FEED_RETRY_MS, signal).catch(() => undefined);
+    }
+  }
+
+  async #appChanged(appId: string): Promise<void> {
+    const spec = await this.#context.core.spec(appId);
+    this.#context.dataPlanes.invalidate({ appId, hosts: spec?.app.hosts ?? [] });
+    const supervisor = this.#supervisors.get(appId);
+    if (spec) supervisor?.changed(spec);
+    else supervisor?.deleted();
+  }
+
+  /** Too far behind to hear what changed: take every app that runs here as changed. */
+  async #resync(cursor: number): Promise<number> {
+    const { core, log } = this.#context;
+    try {
+      const revision = await core.revision();
+      for (const appId of this.#supervisors.keys()) await this.#appChanged(appId);
+      return revision;
+    } catch (thrown) {
+      log.warn({ err: thrown }, 'the state of the apps could not be read');
+      return cursor;
+    }
+  }
+
+  /** What this node runs, for tests and for people who look. */
+  get apps(): number {
+    return this.#supervisors.size;
+  }
+}

@@ -1,0 +1,33 @@
+import type { Clock } from '../clock.ts';
+import type { CoreApi } from '../coreapi/core-api.ts';
+import type { Log } from '../log.ts';
+import type { DataPlanes } from './data-planes.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { Engine } from './engine.ts';
+import type { Outbox } from './outbox.ts';
+import type { Readiness } from './readiness.ts';
+
+/** What everything on a node shares. */
+export interface NodeContext {
+  readonly nodeId: string;
+  readonly engine: Engine;
+  readonly core: CoreApi;
+  readonly readiness: Readiness;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly outbox: Outbox;
+  readonly deadlines: Deadlines;
+  readonly dataPlanes: DataPlanes;
+  readonly limits: NodeLimits;
+  /** Stops sleeping containers of other apps, to make room; resolves when they have ended. */
+  readonly reclaim: (containerIds: readonly string[], reason: string) => Promise<void>;
+}
+
+export interface NodeLimits {
+  /** From SIGTERM to SIGKILL. */
+  readonly stopGraceMs: number;
+  /** How long an ended container and its logs stay; one per app, the newest. */
+  readonly keepEndedMs: number;
+}
+
+export const DEFAULT_NODE_LIMITS: NodeLimits = { stopGraceMs: 10_000, keepEndedMs: 600_000 };

@@ -1,0 +1,182 @@
+/**
+ * The containers of one app on one node: the one that serves, the one that is to succeed it, and those on their way out.
+ *
+ * This part only ends things, which may happen at any moment and take long: nobody waits for a drain, a stop or a removal.
+ * What decides which container serves is the supervisor's.
+ */
+import type { Container } from '../cmdb/records.ts';
+import { PlatformError } from '../errors.ts';
+import type { Endpoint } from '../proxy/control-plane.ts';
+import type { NodeContext } from './context.ts';
+import { drain, remove, stop } from './ending.ts';
+import { Live, type LiveState } from './live.ts';
+import { lastLines } from './start.ts';
+
+export interface CrewEvents {
+  /** A container serves no more, whatever the cause. */
+  readonly released: (livedMs: number) => void;
+  /** It died although it should have served. */
+  readonly died: (live: Live, reason: string, livedMs: number) => void;
+  /** One is forgotten. */
+  readonly forgotten: () => void;
+}
+
+export class Crew {
+  readonly #appId: string;
+  readonly #context: NodeContext;
+  readonly #events: CrewEvents;
+  readonly #lives = new Map<string, Live>();
+  readonly #giveUp = new AbortController();
+  /** Takes the requests. */
+  current: Live | undefined;
+  /** Is to succeed it. */
+  next: Live | undefined;
+  /** From the app's policy. */
+  concurrencyLimit = 1;
+  drainTimeoutMs = 0;
+  /** The app is gone: remains are not kept. */
+  deleted = false;
+
+  constructor(appId: string, context: NodeContext, events: CrewEvents) {
+    this.#appId = appId;
+    this.#context = context;
+    this.#events = events;
+  }
+
+  get size(): number {
+    return this.#lives.size;
+  }
+
+  all(): Live[] {
+    return [...this.#lives.values()];
+  }
+
+  get(containerId: string): Live | undefined {
+    return this.#lives.get(containerId);
+  }
+
+  add(container: Container, state: LiveState): Live {
+    const live = new Live(container, state, this.#context.clock.nowMs());
+    this.#lives.set(live.id, live);
+    return live;
+  }
+
+  endpoints(): Endpoint[] {
+    return [this.current, this.next].flatMap((live) =>
+      live?.state === 'ready' && live.address
+        ? [{ containerId: live.id, ...live.address, concurrencyLimit: this.concurrencyLimit }]
+        : [],
+    );
+  }
+
+  publish(): void {
+    this.#context.dataPlanes.publish(this.#appId, this.endpoints());
+  }
+
+  /** Resolves when the Core API knows what became of all of them. Errors: `store_unavailable`. */
+  async recorded(): Promise<void> {
+    await Promise.all(this.all().map((live) => live.told));
+    await Promise.all(this.all().map((live) => this.#context.outbox.recorded(live.id)));
+  }
+
+  /** Lets it finish its work, then stops it. New requests go elsewhere from now on. */
+  retire(live: Live, reason: string, graceMs = this.#context.limits.stopGraceMs): void {
+    if (live.state === 'starting' || live.state === 'ending' || live.state === 'ended') return;
+    const asleep = live.state === 'paused';
+    this.#release(live);
+    this.#context.outbox.report(live.id, { state: 'draining', reason });
+    live.gone = this.#own('retire', live, async () => {
+      if (!asleep) await drain(this.#context, live, this.drainTimeoutMs);
+      await stop(this.#context, live, graceMs, this.#giveUp.signal);
+      this.#context.outbox.report(live.id, { state: 'stopped', reason });
+      this.#keep(live);
+    });
+  }
+
+  /** It died, or does not serve any more. */
+  lose(live: Live, reason: string): void {
+    if (live.state === 'starting' || live.state === 'ending' || live.state === 'ended') return;
+    this.fail(live, 'failed', reason);
+    this.#events.died(live, reason, this.#livedMs(live));
+  }
+
+  /** Ends it without ceremony. `live.told` resolves when its end is reported, with its last lines if it failed. */
+  fail(live: Live, state: 'stopped' | 'failed', reason: string): void {
+    this.#release(live);
+    live.told = this.#own('tell', live, async () => {
+      const lines = state === 'failed' ? await lastLines(this.#context, live.id) : '';
+      this.#context.outbox.report(live.id, {
+        state,
+        reason,
+        figures: lines === '' ? {} : { lastLines: lines },
+      });
+    });
+    live.gone = this.#own('end', live, async () => {
+      await live.told;
+      await stop(this.#context, live, 0, this.#giveUp.signal);
+      this.#keep(live);
+    });
+  }
+
+  /** Takes over the remains of one that ended before this program started. */
+  adoptEnded(container: Container): void {
+    this.#keep(this.add(container, 'ended'));
+  }
+
+  delete(reason: string): void {
+    this.deleted = true;
+    for (const live of this.#lives.values()) {
+      if (live.state === 'starting') live.abort.abort(new PlatformError('not_found', reason));
+      else if (live.state === 'ended') void this.#remove(live);
+      else this.retire(live, reason);
+    }
+  }
+
+  /** Ends all and removes all that is left of them. `giveUp` ends the waiting for an engine that is away. */
+  async clear(reason: string, giveUp: AbortSignal): Promise<void> {
+    giveUp.addEventListener('abort', () => this.#giveUp.abort(), { once: true });
+    for (const live of this.#lives.values()) this.retire(live, reason);
+    await Promise.all(this.all().map((live) => live.gone));
+    await Promise.all(this.all().map((live) => this.#remove(live)));
+  }
+
+  /** From here on it serves nobody. */
+  #release(live: Live): void {
+    live.state = 'ending';
+    this.#context.deadlines.cancel(live.id);
+    if (this.current === live) this.current = undefined;
+    if (this.next === live) this.next = undefined;
+    this.publish();
+    this.#events.released(this.#livedMs(live));
+  }
+
+  #livedMs(live: Live): number {
+    return live.readyAtMs === null ? 0 : this.#context.clock.nowMs() - live.readyAtMs;
+  }
+
+  /** One app keeps the remains of one container, the newest, for a while. */
+  #keep(live: Live): void {
+    live.state = 'ended';
+    const { deadlines, clock, limits } = this.#context;
+    for (const other of this.#lives.values()) {
+      if (other.state === 'ended' && other !== live) void this.#remove(other);
+    }
+    if (this.deleted) void this.#remove(live);
+    else deadlines.set(live.id, clock.nowMs() + limits.keepEndedMs, () => void this.#remove(live));
+  }
+
+  async #remove(live: Live): Promise<void> {
+    this.#context.deadlines.cancel(live.id);
+    await this.#own('remove', live, () => remove(this.#context, live, this.#giveUp.signal));
+    if (this.#lives.delete(live.id)) this.#events.forgotten();
+  }
+
+  /** Work that nobody waits for still has an owner: a failure is told here. */
+  async #own(what: string, live: Live, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      this.#context.log.error({ appId: this.#appId, containerId: live.id, what, err: thrown }, 'it failed');
+    }
+  }
+}

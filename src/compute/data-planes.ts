@@ -1,0 +1,48 @@
+/** All data planes of this machine, spoken to as one. */
+import type { ControlPlane, DataPlane, DrainOptions, DrainResult, Endpoint } from '../proxy/control-plane.ts';
+
+type Invalidation = Parameters<DataPlane['invalidate']>[0];
+
+export class DataPlanes {
+  /** Each with the promise that it has gone: a data plane that is away has nothing in flight. */
+  readonly #planes = new Map<DataPlane, { gone: Promise<DrainResult>; leave: () => void }>();
+  readonly #published = new Map<string, readonly Endpoint[]>();
+
+  attach: ControlPlane['attach'] = (plane) => {
+    const { promise, resolve } = Promise.withResolvers<DrainResult>();
+    this.#planes.set(plane, { gone: promise, leave: () => resolve({ drained: true }) });
+    for (const [appId, endpoints] of this.#published) plane.endpoints(appId, endpoints);
+    return () => {
+      this.#planes.get(plane)?.leave();
+      this.#planes.delete(plane);
+    };
+  };
+
+  publish(appId: string, endpoints: readonly Endpoint[]): void {
+    if (endpoints.length > 0) this.#published.set(appId, endpoints);
+    else this.#published.delete(appId);
+    for (const plane of this.#planes.keys()) plane.endpoints(appId, endpoints);
+  }
+
+  /**
+   * Drained when all are. If one was busy, others may have let go of the endpoint already: publish it again then.
+   */
+  async drain(containerId: string, options: DrainOptions = {}): Promise<DrainResult> {
+    const results = await Promise.all(
+      [...this.#planes].map(([plane, { gone }]) => Promise.race([plane.drain(containerId, options), gone])),
+    );
+    let lastActiveAtMs = -Infinity;
+    for (const result of results) {
+      if (!result.drained) lastActiveAtMs = Math.max(lastActiveAtMs, result.lastActiveAtMs);
+    }
+    return lastActiveAtMs === -Infinity ? { drained: true } : { drained: false, lastActiveAtMs };
+  }
+
+  abort(containerId: string): void {
+    for (const plane of this.#planes.keys()) plane.abort(containerId);
+  }
+
+  invalidate(change: Invalidation): void {
+    for (const plane of this.#planes.keys()) plane.invalidate(change);
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * How a container goes: its work in flight is finished or its drain deadline passes, it is asked to stop, then made to,
+ * and its remains (logs, file system) are kept for a while for whoever wants to know what it said.
+ */
+import { sleep } from '../clock.ts';
+import { isPlatformError } from '../errors.ts';
+import type { NodeContext } from './context.ts';
+import type { Live } from './live.ts';
+
+const FIRST_RETRY_MS = 200;
+const MAX_RETRY_MS = 30_000;
+
+/** Lets requests in flight end, for `deadlineMs` at most; what is left is then broken off. */
+export async function drain(context: NodeContext, live: Live, deadlineMs: number): Promise<void> {
+  const cancel = context.clock.after(deadlineMs, () => context.dataPlanes.abort(live.id));
+  try {
+    await context.dataPlanes.drain(live.id);
+  } finally {
+    cancel();
+  }
+}
+
+/** Stops it, however long the engine is away; `signal` ends the trying. */
+export function stop(context: NodeContext, live: Live, graceMs: number, signal: AbortSignal): Promise<void> {
+  return untilDone(context, live, signal, 'stop', () => context.engine.stop(live.id, graceMs));
+}
+
+/** Removes its remains and its record. */
+export async function remove(context: NodeContext, live: Live, signal: AbortSignal): Promise<void> {
+  await untilDone(context, live, signal, 'remove', () => context.engine.remove(live.id));
+  try {
+    await context.outbox.recorded(live.id);
+    await context.core.forget(live.id);
+  } catch (thrown) {
+    // The record stays; adoption forgets it at the next start, finding no container for it.
+    context.log.warn({ containerId: live.id, err: thrown }, 'the record of an ended container stays for now');
+  }
+}
+
+async function untilDone(
+  context: NodeContext,
+  live: Live,
+  signal: AbortSignal,
+  what: string,
+  act: () => Promise<void>,
+): Promise<void> {
+  for (let retryMs = FIRST_RETRY_MS; !signal.aborted; retryMs = Math.min(MAX_RETRY_MS, retryMs * 2)) {
+    try {
+      await act();
+      return;
+    } catch (thrown) {
+      if (isPlatformError(thrown, 'not_found')) return;
+      context.log.warn(
+        { containerId: live.id, what, retryMs, err: thrown },
+        'the engine could not do it; trying again',
+      );
+      await sleep(context.clock, retryMs, signal).catch(() => undefined);
+    }
+  }
+}

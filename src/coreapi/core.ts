@@ -1,0 +1,357 @@
+/**
+ * The Core API as compute nodes see it: decisions made on the records, written back by compare-and-set. A decision that
+ * lost a race is made again on what the winner wrote, so any number of Core APIs may share one store.
+ */
+import type { Clock } from '../clock.ts';
+import { claims } from '../cmdb/claims.ts';
+import type { Container, Node } from '../cmdb/records.ts';
+import type { Change, NewRecord, Operation, Store } from '../cmdb/store.ts';
+import { isPlatformError, PlatformError } from '../errors.ts';
+import { wildcardsOf } from '../hostname.ts';
+import { newId } from '../ids.ts';
+import type {
+  AppSpec,
+  ColdStartFigures,
+  ContainerReport,
+  CoreApi,
+  EventReport,
+  NodeRegistration,
+  Plan,
+  PlanRequest,
+} from './core-api.ts';
+import { isLiving, transition } from './decisions/lifecycle.ts';
+import { fits, reserve } from './decisions/placement.ts';
+import { chooseReclaim, type Sleeper } from './decisions/reclaim.ts';
+import { expiry, wantedResources } from './decisions/upkeep.ts';
+import { listAll } from './list-all.ts';
+
+/** Races are won quickly; so many lost in a row mean something else is wrong. */
+const MAX_ATTEMPTS = 20;
+
+export interface CoreOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Chance in [0, 1), for jitter; tests give a seeded one. */
+  readonly random?: () => number;
+}
+
+export function createCore({ store, clock, random = Math.random }: CoreOptions): CoreApi {
+  return new Core(store, clock, random);
+}
+
+class Core implements CoreApi {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  /** Changes to one node's reservations queue up here instead of losing races against each other. */
+  readonly #nodeTurns = new Map<string, Promise<unknown>>();
+
+  constructor(store: Store, clock: Clock, random: () => number) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  async lookup(host: string): Promise<AppSpec | undefined> {
+    for (const name of [host, ...wildcardsOf(host)]) {
+      const app = await this.#store.findByClaim('app', claims.host(name));
+      if (app) return this.spec(app.id);
+    }
+    return undefined;
+  }
+
+  async spec(appId: string): Promise<AppSpec | undefined> {
+    const app = await this.#store.get('app', appId);
+    const revision = app && (await this.#store.get('revision', app.revisionId));
+    return app && revision ? { app, revision } : undefined;
+  }
+
+  plan(request: PlanRequest): Promise<Plan> {
+    return this.#inTurn(request.nodeId, () => retryConflicts(() => this.#planOnce(request)));
+  }
+
+  async #planOnce(request: PlanRequest): Promise<Plan> {
+    const { appId, nodeId } = request;
+    const spec = await this.spec(appId);
+    if (!spec) throw new PlatformError('not_found', `app ${appId} does not exist`);
+
+    const current = await this.#slot(appId, nodeId, 'current');
+    const next = await this.#slot(appId, nodeId, 'next');
+    if (current && !request.successor) return { action: 'run', ...spec, container: current };
+    if (next && request.successor) return { action: 'run', ...spec, container: next };
+    if (next) return { action: 'run', ...spec, container: await this.#promote(next) };
+
+    const node = await this.#store.get('node', nodeId);
+    if (!node) throw new PlatformError('not_found', `node ${nodeId} is not registered`);
+    const resources = wantedResources(spec.app.policy);
+    if (!fits(node, resources)) return this.#makeRoom(node, spec);
+
+    const nowMs = this.#clock.nowMs();
+    const slot = request.successor && current ? 'next' : 'current';
+    const container: NewRecord<'container'> = {
+      id: newId('ctr', nowMs),
+      createdAtMs: nowMs,
+      appId,
+      revisionId: spec.revision.id,
+      nodeId,
+      state: 'planned',
+      slot,
+      reason: request.reason,
+      address: null,
+      resources,
+      expiresAtMs: expiry(spec.app.policy, nowMs, this.#random()),
+      phasesMs: {},
+      enteredAtMs: { planned: nowMs },
+    };
+    const reserved = reserve(node, resources, 1);
+    await this.#store.commit([
+      { op: 'create', kind: 'container', record: container, claims: [claims.slot(appId, nodeId, slot)] },
+      { op: 'update', kind: 'node', id: nodeId, ifGeneration: node.generation, set: { reserved } },
+      this.#containerEvent(container, {
+        reservedCpu: reserved.cpu,
+        capacityCpu: node.capacity.cpu,
+        reservedMemoryBytes: reserved.memoryBytes,
+        capacityMemoryBytes: node.capacity.memoryBytes,
+      }),
+    ]);
+    return { action: 'run', ...spec, container: { ...container, generation: 1 } };
+  }
+
+  /** The node has no room: name those whose sleep can end, or say what is lacking. */
+  async #makeRoom(node: Node, { app }: AppSpec): Promise<Plan> {
+    const wanted = wantedResources(app.policy);
+    const containers = await listAll(this.#store, 'container', { nodeId: node.id });
+    const sleepers = containers.flatMap((c): Sleeper[] =>
+      c.state === 'paused' && c.appId !== app.id
+        ? [{ containerId: c.id, pausedAtMs: c.enteredAtMs.paused ?? 0, resources: c.resources }]
+        : [],
+    );
+    const chosen = chooseReclaim(node, wanted, sleepers);
+    const figures = {
+      wantedCpu: wanted.cpu,
+      wantedMemoryBytes: wanted.memoryBytes,
+      reservedCpu: node.reserved.cpu,
+      capacityCpu: node.capacity.cpu,
+      reservedMemoryBytes: node.reserved.memoryBytes,
+      capacityMemoryBytes: node.capacity.memoryBytes,
+    };
+    if (chosen) {
+      const reason = `room on node ${node.name} for app ${app.name}, which someone is visiting`;
+      return { action: 'reclaim', containerIds: chosen.map((sleeper) => sleeper.containerId), reason };
+    }
+    const reason = `node ${node.name} has no room for ${wanted.cpu} CPU and ${wanted.memoryBytes} bytes of memory`;
+    await this.event({ type: 'placement.refused', appId: app.id, containerId: null, reason, figures });
+    throw new PlatformError('no_capacity', reason, {
+      hint: 'stop other apps, give this one a smaller size, or give the node more capacity',
+      retryAfterMs: 5_000,
+    });
+  }
+
+  /** The successor of a container that is no more takes its place. */
+  async #promote(next: Container): Promise<Container> {
+    await this.#store.commit([
+      {
+        op: 'update',
+        kind: 'container',
+        id: next.id,
+        ifGeneration: next.generation,
+        set: { slot: 'current' },
+        claims: [claims.slot(next.appId, next.nodeId, 'current')],
+      },
+    ]);
+    return { ...next, slot: 'current', generation: next.generation + 1 };
+  }
+
+  async report(containerId: string, report: ContainerReport): Promise<Container> {
+    const { nodeId } = await this.#container(containerId);
+    return this.#inTurn(nodeId, () => retryConflicts(() => this.#reportOnce(containerId, report)));
+  }
+
+  async #reportOnce(containerId: string, report: ContainerReport): Promise<Container> {
+    const before = await this.#container(containerId);
+    const changed = transition(before, report.state, report.reason, this.#clock.nowMs());
+    const set = {
+      ...changed,
+      ...(report.address !== undefined && changed.address === before.address
+        ? { address: report.address }
+        : {}),
+      phasesMs: { ...before.phasesMs, ...report.phasesMs },
+    };
+    const after = { ...before, ...set };
+    const operations: Operation[] = [
+      {
+        op: 'update',
+        kind: 'container',
+        id: containerId,
+        ifGeneration: before.generation,
+        set,
+        ...(changed.slot === null ? { claims: [] } : {}),
+      },
+      this.#containerEvent(after, { from: before.state, ...report.phasesMs, ...report.figures }),
+    ];
+    if (isLiving(before) && !isLiving(after)) {
+      const node = await this.#store.get('node', before.nodeId);
+      if (node) {
+        const reserved = reserve(node, before.resources, -1);
+        operations.push({
+          op: 'update',
+          kind: 'node',
+          id: node.id,
+          ifGeneration: node.generation,
+          set: { reserved },
+        });
+      }
+    }
+    // Whoever was to succeed a container that gives up its slot takes it in the same commit.
+    if (before.slot === 'current' && changed.slot === null) {
+      const next = await this.#slot(before.appId, before.nodeId, 'next');
+      if (next) {
+        operations.push({
+          op: 'update',
+          kind: 'container',
+          id: next.id,
+          ifGeneration: next.generation,
+          set: { slot: 'current' },
+          claims: [claims.slot(next.appId, next.nodeId, 'current')],
+        });
+      }
+    }
+    await this.#store.commit(operations);
+    return { ...after, generation: before.generation + 1 };
+  }
+
+  async coldStart(containerId: string, { kind, totalMs, phasesMs, held }: ColdStartFigures): Promise<void> {
+    await retryConflicts(async () => {
+      const container = await this.#container(containerId);
+      const merged = { ...container.phasesMs, ...phasesMs };
+      await this.#store.commit([
+        {
+          op: 'update',
+          kind: 'container',
+          id: containerId,
+          ifGeneration: container.generation,
+          set: { phasesMs: merged },
+        },
+        this.#event({
+          type: 'app.cold_start',
+          appId: container.appId,
+          containerId,
+          reason: `the first answer took ${Math.round(totalMs)} ms (${kind})`,
+          figures: { kind, totalMs, held, ...(kind === 'started' ? merged : phasesMs) },
+        }),
+      ]);
+    });
+  }
+
+  async forget(containerId: string): Promise<void> {
+    const container = await this.#store.get('container', containerId);
+    if (!container) return;
+    if (isLiving(container)) {
+      throw new PlatformError(
+        'invalid_transition',
+        `container ${containerId} is ${container.state}: it has not ended`,
+      );
+    }
+    await this.#store.commit([{ op: 'delete', kind: 'container', id: containerId }]);
+  }
+
+  async event(event: EventReport): Promise<void> {
+    await this.#store.commit([this.#event(event)]);
+  }
+
+  async register({ nodeId, name, engine, capacity }: NodeRegistration): Promise<Node> {
+    return this.#inTurn(nodeId, () =>
+      retryConflicts(async () => {
+        const nowMs = this.#clock.nowMs();
+        const living = (await this.containersOn(nodeId)).filter(isLiving);
+        const empty = { capacity, reserved: { cpu: 0, memoryBytes: 0 } };
+        const before = await this.#store.get('node', nodeId);
+        const fields = {
+          name,
+          engine,
+          state: 'up',
+          capacity,
+          lastSeenAtMs: nowMs,
+          reserved: empty.reserved,
+        } as const;
+        const fresh: Node = { id: nodeId, createdAtMs: nowMs, generation: 1, ...before, ...fields };
+        const reserved = living.reduce(
+          (sum, c) => reserve({ ...fresh, reserved: sum }, c.resources, 1),
+          empty.reserved,
+        );
+        const reason = `node ${name} serves with the ${engine} engine`;
+        const { generation, ...record } = { ...fresh, reserved };
+        await this.#store.commit([
+          before
+            ? {
+                op: 'update',
+                kind: 'node',
+                id: nodeId,
+                ifGeneration: generation,
+                set: { ...fields, reserved },
+              }
+            : { op: 'create', kind: 'node', record, claims: [claims.nodeName(name)] },
+          this.#event({ type: 'node.up', appId: null, containerId: null, reason, figures: capacity }, nodeId),
+        ]);
+        return { ...fresh, reserved };
+      }),
+    );
+  }
+
+  containersOn(nodeId: string): Promise<Container[]> {
+    return listAll(this.#store, 'container', { nodeId });
+  }
+
+  watch(since: number, signal: AbortSignal): AsyncIterable<Change> {
+    return this.#store.watch(since, signal);
+  }
+
+  revision(): Promise<number> {
+    return this.#store.revision();
+  }
+
+  async #container(id: string): Promise<Container> {
+    const container = await this.#store.get('container', id);
+    if (!container) throw new PlatformError('not_found', `container ${id} does not exist`);
+    return container;
+  }
+
+  #slot(appId: string, nodeId: string, slot: 'current' | 'next'): Promise<Container | undefined> {
+    return this.#store.findByClaim('container', claims.slot(appId, nodeId, slot));
+  }
+
+  #containerEvent(container: NewRecord<'container'>, figures: EventReport['figures']): Operation {
+    const { id, appId, nodeId, state, reason } = container;
+    return this.#event(
+      { type: `container.${state}`, appId, containerId: id, reason, ...(figures && { figures }) },
+      nodeId,
+    );
+  }
+
+  #event({ figures = {}, ...event }: EventReport, nodeId: string | null = null): Operation {
+    return { op: 'event', event: { atMs: this.#clock.nowMs(), nodeId, ...event, figures } };
+  }
+
+  /** Runs after whatever else is being done to the node's reservations in this process. */
+  #inTurn<T>(nodeId: string, work: () => Promise<T>): Promise<T> {
+    const turn = (this.#nodeTurns.get(nodeId) ?? Promise.resolve()).then(work, work);
+    const settled = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#nodeTurns.set(nodeId, settled);
+    return turn;
+  }
+}
+
+/** Makes a decision again as long as it loses races (`conflict`, or a claim that was taken meanwhile). */
+async function retryConflicts<T>(decide: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await decide();
+    } catch (thrown) {
+      const lost = isPlatformError(thrown, 'conflict') || isPlatformError(thrown, 'name_taken');
+      if (!lost || attempt >= MAX_ATTEMPTS) throw thrown;
+    }
+  }
+}

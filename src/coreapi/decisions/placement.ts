@@ -1,0 +1,40 @@
+/**
+ * Where a container goes. Capacity is what the operator lets a node give away: CPU limits may be overcommitted (most
+ * containers sleep), memory limits are summed as they are unless told otherwise.
+ */
+import type { Node, Resources } from '../../cmdb/records.ts';
+
+type Share = Pick<Resources, 'cpu' | 'memoryBytes'>;
+
+/** Sums of fractions such as 0.1 drift; a millionth of a core is nobody's. */
+const CPU_TOLERANCE = 1e-6;
+
+export function fits(node: Node, wanted: Share): boolean {
+  return (
+    node.state === 'up' &&
+    node.reserved.cpu + wanted.cpu <= node.capacity.cpu + CPU_TOLERANCE &&
+    node.reserved.memoryBytes + wanted.memoryBytes <= node.capacity.memoryBytes
+  );
+}
+
+/** The node that would be left with the largest free share of its scarcer resource; undefined where none has room. */
+export function place(nodes: readonly Node[], wanted: Share): Node | undefined {
+  let best: { node: Node; free: number } | undefined;
+  for (const node of nodes) {
+    if (!fits(node, wanted)) continue;
+    const free = Math.min(
+      1 - (node.reserved.cpu + wanted.cpu) / node.capacity.cpu,
+      1 - (node.reserved.memoryBytes + wanted.memoryBytes) / node.capacity.memoryBytes,
+    );
+    if (!best || free > best.free) best = { node, free };
+  }
+  return best?.node;
+}
+
+/** The node's reservations after a container came (`sign` 1) or went (`sign` -1). */
+export function reserve(node: Node, share: Share, sign: 1 | -1): Node['reserved'] {
+  return {
+    cpu: Math.max(0, Math.round((node.reserved.cpu + sign * share.cpu) * 1e6) / 1e6),
+    memoryBytes: Math.max(0, node.reserved.memoryBytes + sign * share.memoryBytes),
+  };
+}

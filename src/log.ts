@@ -1,0 +1,17 @@
+import { pino, type Logger } from 'pino';
+
+/** Structured log lines. Never hand it a token, an environment or a request's headers. */
+export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+
+export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** JSON lines on stderr: stdout belongs to what the person asked for. */
+export function createLog(level: LogLevel): Logger {
+  return pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ fd: 2, sync: true }),
+  );
+}
+
+export const silentLog: Log = pino({ level: 'silent' });
