@@ -1,0 +1,117 @@
+/**
+ * Control groups, version 2: one hierarchy; a controller works in a group only where its parent passes it on. See the
+ * kernel's Documentation/admin-guide/cgroup-v2.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Resources } from '../../cmdb/records.ts';
+import {
+  CPU_PERIOD_US,
+  cpuQuotaUs,
+  listFolders,
+  makeFolder,
+  readKey,
+  readNumber,
+  readPids,
+  removeGroup,
+  removeIfEmpty,
+  untilKernel,
+  writeIfThere,
+} from './cgroup-files.ts';
+import type { Cgroups } from './cgroups.ts';
+
+const CONTROLLERS = ['cpu', 'memory', 'pids'] as const;
+
+/** Undefined where cpu, memory and pids are not there to be passed on, or this process may not write. */
+export async function openCgroupsV2(root: string, parent: string): Promise<Cgroups | undefined> {
+  const available = await readFile(join(root, 'cgroup.controllers'), 'utf8').catch(() => '');
+  if (!CONTROLLERS.every((controller) => available.trim().split(' ').includes(controller))) return undefined;
+  const folder = join(root, parent);
+  const passOn = CONTROLLERS.map((controller) => `+${controller}`).join(' ');
+  try {
+    await writeFile(join(root, 'cgroup.subtree_control'), passOn);
+    await makeFolder(folder);
+    await writeFile(join(folder, 'cgroup.subtree_control'), passOn);
+  } catch {
+    await removeIfEmpty(folder);
+    return undefined;
+  }
+  return new CgroupsV2(folder);
+}
+
+class CgroupsV2 implements Cgroups {
+  readonly version = 2;
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async create(id: string, resources: Resources): Promise<void> {
+    await makeFolder(join(this.#folder, id));
+    await writeIfThere(this.#file(id, 'memory.swap.max'), '0');
+    await this.update(id, resources);
+  }
+
+  async add(id: string, pid: number): Promise<void> {
+    await writeFile(this.#file(id, 'cgroup.procs'), String(pid));
+  }
+
+  async update(id: string, resources: Resources): Promise<void> {
+    await Promise.all([
+      writeFile(this.#file(id, 'memory.max'), String(resources.memoryBytes)),
+      writeFile(this.#file(id, 'cpu.max'), `${cpuQuotaUs(resources.cpu)} ${CPU_PERIOD_US}`),
+      writeFile(this.#file(id, 'pids.max'), String(resources.pidsMax)),
+    ]);
+  }
+
+  async freeze(id: string): Promise<void> {
+    await writeFile(this.#file(id, 'cgroup.freeze'), '1');
+    await untilKernel(
+      `freezing ${id}`,
+      async () => (await readKey(this.#file(id, 'cgroup.events'), 'frozen')) === 1,
+    );
+  }
+
+  async thaw(id: string): Promise<void> {
+    await writeIfThere(this.#file(id, 'cgroup.freeze'), '0');
+  }
+
+  async isFrozen(id: string): Promise<boolean> {
+    return (await readFile(this.#file(id, 'cgroup.freeze'), 'utf8').catch(() => '0')).trim() === '1';
+  }
+
+  async members(id: string): Promise<number[]> {
+    return readPids(this.#file(id, 'cgroup.procs'));
+  }
+
+  async usage(id: string) {
+    const [cpuUs, usedBytes, cacheBytes, pids] = await Promise.all([
+      readKey(this.#file(id, 'cpu.stat'), 'usage_usec'),
+      readNumber(this.#file(id, 'memory.current')),
+      readKey(this.#file(id, 'memory.stat'), 'inactive_file'),
+      readNumber(this.#file(id, 'pids.current')),
+    ]);
+    return { cpuMs: cpuUs / 1000, memoryBytes: Math.max(0, usedBytes - cacheBytes), pids };
+  }
+
+  async wasOutOfMemory(id: string): Promise<boolean> {
+    return (await readKey(this.#file(id, 'memory.events'), 'oom_kill')) > 0;
+  }
+
+  async remove(id: string): Promise<void> {
+    await removeGroup(join(this.#folder, id));
+  }
+
+  async list(): Promise<string[]> {
+    return listFolders(this.#folder);
+  }
+
+  async close(): Promise<void> {
+    await removeIfEmpty(this.#folder);
+  }
+
+  #file(id: string, name: string): string {
+    return join(this.#folder, id, name);
+  }
+}
