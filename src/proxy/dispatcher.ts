@@ -1,0 +1,145 @@
+/**
+ * From a hostname to the right to use a container. Warm, that is two map look-ups and no waiting; cold, the request is held
+ * while one activation, shared by all who want the app, makes a container ready. No sockets here: the transport asks for a
+ * lease, forwards outside, and gives the lease back.
+ */
+import type { Clock } from '../clock.ts';
+import { PlatformError } from '../errors.ts';
+import type { ControlPlane, DataPlane, DrainOptions, DrainResult, Endpoint, Route } from './control-plane.ts';
+import { Fleet } from './fleet.ts';
+import { HoldBudget } from './hold-queue.ts';
+import type { AcquireRequest, Lease, Wait } from './lease.ts';
+import { DEFAULT_DISPATCH_LIMITS } from './limits.ts';
+import type { DispatchLimits } from './limits.ts';
+import { shuttingDown, unknownHost } from './refusals.ts';
+import { RouteCache } from './route-cache.ts';
+import { waitFor } from './wait-for.ts';
+
+export interface DispatcherOptions {
+  readonly control: ControlPlane;
+  readonly clock: Clock;
+  readonly limits?: Partial<DispatchLimits> | undefined;
+  /** No new request goes to this container until it is named again: pooled connections to it are to be closed. */
+  readonly onRetire?: ((containerId: string) => void) | undefined;
+}
+
+/** Gauges (now) and totals (since the start). */
+export interface DispatcherStats {
+  readonly held: number;
+  readonly heldBytes: number;
+  readonly inFlight: number;
+  /** Apps and containers it has state of. */
+  readonly apps: number;
+  readonly containers: number;
+  /** Hosts it remembers, those without an app included. */
+  readonly routes: number;
+  readonly holdOverflowsTotal: number;
+  readonly activationsTotal: number;
+  readonly coldStartsTotal: number;
+  readonly retriesTotal: number;
+}
+
+export class Dispatcher implements DataPlane {
+  readonly #clock: Clock;
+  readonly #limits: DispatchLimits;
+  readonly #routes: RouteCache;
+  readonly #budget: HoldBudget;
+  readonly #fleet: Fleet;
+  readonly #detach: () => void;
+  #closed = false;
+
+  constructor({ control, clock, limits, onRetire }: DispatcherOptions) {
+    this.#clock = clock;
+    this.#limits = { ...DEFAULT_DISPATCH_LIMITS, ...limits };
+    this.#routes = new RouteCache((host) => control.resolve(host), clock, this.#limits);
+    this.#budget = new HoldBudget(this.#limits);
+    this.#fleet = new Fleet({
+      control,
+      clock,
+      budget: this.#budget,
+      holdTimeoutMs: this.#limits.holdTimeoutMs,
+      onRetire: (containerId) => onRetire?.(containerId),
+      onAppGone: (appId) => this.#routes.invalidate(appId, []),
+    });
+    this.#detach = control.attach(this);
+  }
+
+  /**
+   * A place for a request to a normalised host: at once when one is free, else as soon as one is. Whoever is given a lease
+   * after the client has gone must still release it. Errors (always as a rejection): `unknown_host`, `hold_full`,
+   * `upstream_timeout` (held too long), `shutting_down`, the signal's reason, and what `activate` and `resolve` reject with.
+   */
+  acquire(host: string, request: AcquireRequest): Lease | Promise<Lease> {
+    if (this.#closed) return Promise.reject(shuttingDown());
+    const route = this.#routes.peek(host);
+    if (route === null) return Promise.reject(unknownHost(host));
+    if (route === undefined) return this.#lookUp(host, request);
+    return (
+      this.#fleet.place(route, request, undefined) ??
+      this.#fleet.hold({
+        route,
+        request,
+        arrivedAtMs: this.#clock.monotonicMs(),
+        lookupMs: 0,
+        retry: false,
+        flight: undefined,
+      })
+    );
+  }
+
+  stats(): DispatcherStats {
+    return {
+      held: this.#budget.requests,
+      heldBytes: this.#budget.bytes,
+      routes: this.#routes.size,
+      holdOverflowsTotal: this.#budget.overflows,
+      ...this.#fleet.stats(),
+    };
+  }
+
+  /** Holds nothing any more: what waits is refused with `shutting_down`, and the control plane's pushes end. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#detach();
+    this.#fleet.close();
+  }
+
+  endpoints(appId: string, endpoints: readonly Endpoint[]): void {
+    this.#fleet.endpoints(appId, endpoints);
+  }
+
+  drain(containerId: string, options: DrainOptions = {}): Promise<DrainResult> {
+    return this.#fleet.drain(containerId, options);
+  }
+
+  abort(containerId: string): void {
+    this.#fleet.abort(containerId);
+  }
+
+  invalidate(change: { readonly appId: string; readonly hosts: readonly string[] }): void {
+    this.#routes.invalidate(change.appId, change.hosts);
+  }
+
+  async #lookUp(host: string, request: AcquireRequest): Promise<Lease> {
+    const arrivedAtMs = this.#clock.monotonicMs();
+    const bytes = request.bodyBytes;
+    this.#budget.take(bytes);
+    let route: Route | undefined;
+    try {
+      route = await waitFor(this.#routes.lookup(host), {
+        clock: this.#clock,
+        timeoutMs: this.#limits.holdTimeoutMs,
+        timedOut: () => new PlatformError('upstream_timeout', `looking up ${host} took too long`),
+        signal: request.signal,
+      });
+    } finally {
+      this.#budget.give(bytes);
+    }
+    if (this.#closed) throw shuttingDown();
+    if (route === undefined) throw unknownHost(host);
+    const lookupMs = this.#clock.monotonicMs() - arrivedAtMs;
+    const wait: Wait = { route, request, arrivedAtMs, lookupMs, retry: false, flight: undefined };
+    return this.#fleet.place(route, request, wait) ?? this.#fleet.hold(wait);
+  }
+}

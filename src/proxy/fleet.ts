@@ -1,0 +1,352 @@
+/**
+ * The apps and their containers, as far as traffic concerns them: who is given a slot, who waits, when a container has to be
+ * made ready, and when one that is to go is empty.
+ *
+ * Everything here runs between two awaits, so a change and its consequences (who is handed a slot, which drain is
+ * acknowledged, whether an activation is due) are one step. After every change `#serve` looks at what follows from it.
+ */
+import type { Clock } from '../clock.ts';
+import { PlatformError } from '../errors.ts';
+import { AppState } from './app-state.ts';
+import type {
+  Activation,
+  ControlPlane,
+  DrainOptions,
+  DrainResult,
+  Endpoint,
+  Route,
+} from './control-plane.ts';
+import { HoldQueue } from './hold-queue.ts';
+import type { HoldBudget } from './hold-queue.ts';
+import { Lease } from './lease.ts';
+import type { AcquireRequest, ColdStart, Flight, LeaseGiver, Wait } from './lease.ts';
+import { shuttingDown } from './refusals.ts';
+import { Upstream } from './upstream.ts';
+
+/** Activations in a row that may end without a usable container (drained as soon as ready) before the app has failed. */
+const MAX_FRUITLESS_ACTIVATIONS = 3;
+/** A serving container is named to `ControlPlane.observe` at most this often. */
+const OBSERVE_EVERY_MS = 1_000;
+
+export interface FleetOptions {
+  readonly control: Pick<ControlPlane, 'activate' | 'suspect' | 'observe' | 'report'>;
+  readonly clock: Clock;
+  readonly budget: HoldBudget;
+  readonly holdTimeoutMs: number;
+  /** No new request goes to this container until it is named again. */
+  readonly onRetire: (containerId: string) => void;
+  /** The control plane does not know the app any more. */
+  readonly onAppGone: (appId: string) => void;
+}
+
+export class Fleet implements LeaseGiver {
+  readonly #options: FleetOptions;
+  readonly #clock: Clock;
+  readonly #apps = new Map<string, AppState>();
+  readonly #upstreams = new Map<string, Upstream>();
+  #closed = false;
+  #inFlight = 0;
+  #activations = 0;
+  #coldStarts = 0;
+  #retries = 0;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+  }
+
+  stats() {
+    return {
+      inFlight: this.#inFlight,
+      apps: this.#apps.size,
+      containers: this.#upstreams.size,
+      activationsTotal: this.#activations,
+      coldStartsTotal: this.#coldStarts,
+      retriesTotal: this.#retries,
+    };
+  }
+
+  /** What waits is refused with `shutting_down`. */
+  close(): void {
+    this.#closed = true;
+    for (const app of [...this.#apps.values()]) {
+      app.queue.rejectAll(shuttingDown());
+      this.#forgetIfDone(app);
+    }
+  }
+
+  /** A lease now, if nobody waits before and a container has room. */
+  place(route: Route, request: AcquireRequest, wait: Wait | undefined): Lease | undefined {
+    const app = this.#apps.get(route.appId);
+    if (app === undefined || (app.queue.size > 0 && wait?.retry !== true)) return undefined;
+    const upstream = app.pick();
+    return upstream === undefined ? undefined : this.#give(upstream, route, request, wait);
+  }
+
+  #give(upstream: Upstream, route: Route, request: AcquireRequest, wait: Wait | undefined): Lease {
+    const lease = new Lease(this, upstream, route, request, wait);
+    upstream.start(lease, this.#clock.nowMs());
+    this.#inFlight++;
+    return lease;
+  }
+
+  /** A lease once its turn has come. Errors: as `Dispatcher.acquire`. */
+  hold(wait: Wait): Promise<Lease> {
+    const { route, request } = wait;
+    const app = this.#app(route.appId);
+    const before = app.queue.size;
+    const held = app.queue.push({
+      what: wait,
+      bytes: request.bodyBytes,
+      signal: request.signal,
+      maxRequests: route.holdRequests,
+      maxBytes: route.holdBytes,
+      first: wait.retry,
+    });
+    if (app.queue.size > before) {
+      if (app.flight !== undefined) this.#join(app.flight, wait);
+      this.#serve(app);
+    } else this.#forgetIfDone(app); // refused: `held` is a rejection
+    return held;
+  }
+
+  /** Hands free slots to those who wait; where nothing usable is left to wait for, has a container made ready. */
+  #serve(app: AppState): void {
+    while (app.queue.size > 0) {
+      const upstream = app.pick();
+      if (upstream === undefined) break;
+      const waiter = app.queue.shift();
+      if (waiter === undefined) break;
+      const { what } = waiter;
+      app.fruitless = 0;
+      waiter.resolve(this.#give(upstream, what.route, what.request, what));
+    }
+    if (app.queue.size > 0 && app.flight === undefined && !app.hasUsable) this.#activate(app);
+    this.#forgetIfDone(app);
+  }
+
+  // ---- what the control plane asks
+
+  endpoints(appId: string, endpoints: readonly Endpoint[]): void {
+    const app = endpoints.length > 0 ? this.#app(appId) : this.#apps.get(appId);
+    if (app === undefined) return;
+    const named = new Set(endpoints.map((endpoint) => endpoint.containerId));
+    for (const upstream of [...app.upstreams]) if (!named.has(upstream.containerId)) this.#withdraw(upstream);
+    for (const endpoint of endpoints) {
+      app.withdrawn.delete(endpoint.containerId);
+      this.#enable(app, endpoint);
+    }
+    this.#serve(app);
+  }
+
+  async drain(containerId: string, options: DrainOptions = {}): Promise<DrainResult> {
+    const upstream = this.#upstreams.get(containerId);
+    if (upstream === undefined) {
+      // An activation that names it may have been answered already, on its way here.
+      for (const app of this.#apps.values()) if (app.flight !== undefined) app.withdrawn.add(containerId);
+      this.#options.onRetire(containerId);
+      return { drained: true };
+    }
+    if (options.onlyIfIdleSinceMs !== undefined) {
+      if (upstream.inFlight.size > 0) return { drained: false, lastActiveAtMs: this.#clock.nowMs() };
+      if (upstream.lastActiveAtMs > options.onlyIfIdleSinceMs)
+        return { drained: false, lastActiveAtMs: upstream.lastActiveAtMs };
+    }
+    this.#withdraw(upstream);
+    const drained = upstream.drained();
+    const app = this.#apps.get(upstream.appId);
+    if (app !== undefined) this.#serve(app);
+    return drained;
+  }
+
+  abort(containerId: string): void {
+    this.#upstreams.get(containerId)?.abort();
+  }
+
+  // ---- what leases ask (LeaseGiver)
+
+  released(lease: Lease): void {
+    const { upstream } = lease;
+    const nowMs = this.#clock.nowMs();
+    this.#inFlight--;
+    upstream.end(lease, nowMs);
+    if (nowMs - upstream.observedAtMs >= OBSERVE_EVERY_MS) {
+      upstream.observedAtMs = nowMs;
+      this.#options.control.observe([upstream.containerId]);
+    }
+    const app = this.#apps.get(upstream.appId);
+    if (app === undefined) return;
+    if (upstream.gone) this.#forget(app, upstream);
+    if (app.queue.size > 0) this.#serve(app);
+    else if (!upstream.usable) this.#forgetIfDone(app);
+  }
+
+  connectFailed(lease: Lease): Promise<Lease> {
+    const { upstream, route, request, wait } = lease;
+    if (upstream.usable) {
+      // Nobody else is sent there, nor is the slot that comes free here given to the next, until it is named again.
+      upstream.disable();
+      this.#options.onRetire(upstream.containerId);
+      this.#options.control.suspect(upstream.containerId);
+    }
+    lease.release();
+    if (wait?.retry === true)
+      return Promise.reject(
+        new PlatformError('upstream_broken', `no container of ${route.appName} accepted a connection`, {
+          retryAfterMs: 1_000,
+        }),
+      );
+    if (this.#closed) return Promise.reject(shuttingDown());
+    this.#retries++;
+    const again: Wait = {
+      route,
+      request,
+      arrivedAtMs: wait?.arrivedAtMs ?? this.#clock.monotonicMs(),
+      lookupMs: wait?.lookupMs ?? 0,
+      retry: true,
+      flight: wait?.flight,
+    };
+    const placed = this.place(route, request, again);
+    return placed === undefined ? this.hold(again) : Promise.resolve(placed);
+  }
+
+  suspected(upstream: Upstream): void {
+    this.#options.control.suspect(upstream.containerId);
+  }
+
+  answered(lease: Lease, cold: ColdStart): void {
+    const flight = lease.wait?.flight;
+    if (flight === undefined || flight.reported) return;
+    flight.reported = true;
+    const totalMs = this.#clock.monotonicMs() - cold.arrivedAtMs;
+    const platformMs = Object.values(cold.phasesMs).reduce((sum, phaseMs) => sum + phaseMs, cold.lookupMs);
+    this.#options.control.report({
+      coldStarts: [
+        {
+          appId: lease.route.appId,
+          containerId: cold.containerId,
+          kind: cold.kind,
+          lookupMs: cold.lookupMs,
+          firstByteMs: Math.max(0, totalMs - platformMs),
+          totalMs,
+          held: cold.held,
+        },
+      ],
+    });
+  }
+
+  // ---- activation
+
+  #activate(app: AppState): void {
+    const flight: Flight = { activation: undefined, held: 0, reported: false };
+    app.flight = flight;
+    app.withdrawn.clear();
+    app.queue.forEach((wait) => this.#join(flight, wait));
+    this.#activations++;
+    void this.#fly(app, flight);
+  }
+
+  #join(flight: Flight, wait: Wait): void {
+    wait.flight = flight;
+    flight.held++;
+  }
+
+  async #fly(app: AppState, flight: Flight): Promise<void> {
+    let activation: Activation;
+    try {
+      activation = await this.#options.control.activate(app.id);
+    } catch (error) {
+      app.flight = undefined;
+      this.#activationFailed(app, PlatformError.from(error));
+      return;
+    }
+    app.flight = undefined;
+    flight.activation = activation;
+    if (activation.kind !== 'warm') this.#coldStarts++;
+    if (!this.#closed)
+      for (const endpoint of activation.endpoints)
+        if (!app.withdrawn.has(endpoint.containerId)) this.#enable(app, endpoint);
+    if (app.hasUsable) app.fruitless = 0;
+    else if (app.queue.size > 0 && ++app.fruitless >= MAX_FRUITLESS_ACTIVATIONS) {
+      app.fruitless = 0;
+      app.queue.rejectAll(
+        new PlatformError(
+          'start_failed',
+          `the containers of ${app.id} are taken out of use as soon as they are ready`,
+          { retryAfterMs: 1_000 },
+        ),
+      );
+    }
+    this.#serve(app);
+  }
+
+  #activationFailed(app: AppState, error: PlatformError): void {
+    app.fruitless = 0;
+    if (error.code === 'not_found') {
+      // The app is gone; the message that says so may still be on its way.
+      this.#options.onAppGone(app.id);
+      app.queue.rejectAll(new PlatformError('unknown_host', `${app.id} is gone`, { cause: error }));
+    } else if (!app.hasUsable) app.queue.rejectAll(error);
+    this.#serve(app);
+  }
+
+  // ---- containers
+
+  #enable(app: AppState, endpoint: Endpoint): void {
+    const known = this.#upstreams.get(endpoint.containerId);
+    if (known !== undefined) {
+      known.enable(endpoint, this.#clock.nowMs());
+      return;
+    }
+    const upstream = new Upstream(app.id, endpoint, this.#clock.nowMs());
+    this.#upstreams.set(endpoint.containerId, upstream);
+    app.upstreams.push(upstream);
+  }
+
+  #withdraw(upstream: Upstream): void {
+    const app = this.#apps.get(upstream.appId);
+    if (app?.flight !== undefined) app.withdrawn.add(upstream.containerId);
+    upstream.disable();
+    this.#options.onRetire(upstream.containerId);
+    if (app !== undefined && upstream.gone) this.#forget(app, upstream);
+  }
+
+  #forget(app: AppState, upstream: Upstream): void {
+    app.remove(upstream);
+    if (this.#upstreams.get(upstream.containerId) === upstream) this.#upstreams.delete(upstream.containerId);
+  }
+
+  // ---- apps
+
+  #app(appId: string): AppState {
+    const known = this.#apps.get(appId);
+    if (known !== undefined) return known;
+    const app: AppState = new AppState(
+      appId,
+      new HoldQueue<Wait, Lease>({
+        clock: this.#clock,
+        budget: this.#options.budget,
+        timeoutMs: this.#options.holdTimeoutMs,
+        timedOut: () => this.#heldTooLong(app),
+        emptied: () => this.#forgetIfDone(app),
+      }),
+    );
+    this.#apps.set(appId, app);
+    return app;
+  }
+
+  #forgetIfDone(app: AppState): void {
+    if (app.forgettable && this.#apps.get(app.id) === app) this.#apps.delete(app.id);
+  }
+
+  #heldTooLong(app: AppState): PlatformError {
+    const waited = `${this.#options.holdTimeoutMs} ms`;
+    return app.hasUsable
+      ? new PlatformError('hold_full', `no container of ${app.id} had room within ${waited}`, {
+          retryAfterMs: 1_000,
+        })
+      : new PlatformError('upstream_timeout', `${app.id} was not ready within ${waited}`, {
+          retryAfterMs: 1_000,
+        });
+  }
+}

@@ -1,0 +1,66 @@
+/** Every bound of the proxy in one place. Nothing in it waits, caches or queues without one of these. */
+
+export interface DispatchLimits {
+  /** Requests held by this proxy in all, whichever app they wait for (hosts being looked up included). */
+  readonly holdRequests: number;
+  /** What held requests may occupy in all, in bytes. */
+  readonly holdBytes: number;
+  /** A request is held no longer than this; start time-outs of apps are shorter than it. */
+  readonly holdTimeoutMs: number;
+  /** Hosts whose app is remembered. */
+  readonly routeCacheSize: number;
+  /** Hosts remembered to have no app. */
+  readonly negativeCacheSize: number;
+  /** For how long that is believed if nobody says otherwise. */
+  readonly negativeCacheTtlMs: number;
+}
+
+export const DEFAULT_DISPATCH_LIMITS: DispatchLimits = {
+  holdRequests: 10_000,
+  holdBytes: 256 * 1024 * 1024,
+  holdTimeoutMs: 120_000,
+  routeCacheSize: 100_000,
+  negativeCacheSize: 10_000,
+  negativeCacheTtlMs: 10_000,
+};
+
+export interface TransportLimits {
+  /** Client connections at once; further ones are closed on accept. */
+  readonly connections: number;
+  /** Request line and header section together; more is answered 431. */
+  readonly headerBytes: number;
+  /** The request target; more is answered 414. */
+  readonly targetBytes: number;
+  /** From a connection's first sign, or the previous answer's next request's first byte, to the end of its header section. */
+  readonly headersTimeoutMs: number;
+  /** How long a client may neither send its body nor take its answer before it is cut off. Progress starts it anew. */
+  readonly clientStallMs: number;
+  /** How long an idle client connection is kept. */
+  readonly keepAliveMs: number;
+  /** To a container, on the same machine or the next. */
+  readonly connectTimeoutMs: number;
+  /** How long an idle connection to a container is kept: less than the 5 s after which many servers close theirs. */
+  readonly upstreamKeepAliveMs: number;
+  /** Idle connections kept per container. */
+  readonly upstreamIdleConnections: number;
+  /** How long the rest of a refused request is read, so that the refusal arrives before the connection closes. */
+  readonly lingerMs: number;
+  /** After one side of an upgraded connection has closed: how long the other may be silent. */
+  readonly halfCloseMs: number;
+}
+
+export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
+  connections: 20_000,
+  headerBytes: 64 * 1024,
+  targetBytes: 8 * 1024,
+  headersTimeoutMs: 20_000,
+  clientStallMs: 120_000,
+  keepAliveMs: 60_000,
+  connectTimeoutMs: 3_000,
+  upstreamKeepAliveMs: 4_000,
+  upstreamIdleConnections: 256,
+  lingerMs: 2_000,
+  halfCloseMs: 30_000,
+};
+
+export type ProxyLimits = DispatchLimits & TransportLimits;

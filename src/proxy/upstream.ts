@@ -1,0 +1,87 @@
+/**
+ * One container as this data plane sees it: whether new requests may go to it, what is in flight on it, and when it was
+ * last active. Activity is counted where the traffic passes, and an open stream is activity for as long as it is open.
+ */
+import type { DrainResult, Endpoint } from './control-plane.ts';
+
+/** What is in flight. Its owner breaks it off when told. */
+export interface InFlight {
+  onAbort: (() => void) | undefined;
+}
+
+export class Upstream {
+  readonly appId: string;
+  readonly containerId: string;
+  endpoint: Endpoint;
+  /** Whether new requests may go to it. */
+  usable = true;
+  /** Epoch ms. What has just become ready counts as active: whoever woke it is about to come. */
+  lastActiveAtMs: number;
+  /** When the control plane last heard that it serves, epoch ms. */
+  observedAtMs = 0;
+  readonly inFlight = new Set<InFlight>();
+  #drains: ((result: DrainResult) => void)[] = [];
+
+  constructor(appId: string, endpoint: Endpoint, nowMs: number) {
+    this.appId = appId;
+    this.containerId = endpoint.containerId;
+    this.endpoint = endpoint;
+    this.lastActiveAtMs = nowMs;
+  }
+
+  get hasSlot(): boolean {
+    return this.usable && this.inFlight.size < this.endpoint.concurrencyLimit;
+  }
+
+  /** Nothing holds it here: it may be forgotten. */
+  get gone(): boolean {
+    return !this.usable && this.inFlight.size === 0;
+  }
+
+  start(work: InFlight, nowMs: number): void {
+    this.inFlight.add(work);
+    this.lastActiveAtMs = nowMs;
+  }
+
+  end(work: InFlight, nowMs: number): void {
+    this.inFlight.delete(work);
+    this.lastActiveAtMs = nowMs;
+    this.#settleDrains();
+  }
+
+  /** In use (again), at this address. A drain that waits is told that it did not come about. */
+  enable(endpoint: Endpoint, nowMs: number): void {
+    this.endpoint = endpoint;
+    if (this.usable) return;
+    this.usable = true;
+    this.lastActiveAtMs = nowMs;
+    const drains = this.#drains;
+    this.#drains = [];
+    for (const resolve of drains) resolve({ drained: false, lastActiveAtMs: nowMs });
+  }
+
+  /** Takes it out of use; what is in flight goes on. */
+  disable(): void {
+    this.usable = false;
+  }
+
+  /** Resolves when the last request in flight is done, or when `enable` says that it is in use again. */
+  drained(): Promise<DrainResult> {
+    return new Promise((resolve) => {
+      this.#drains.push(resolve);
+      this.#settleDrains();
+    });
+  }
+
+  /** Breaks off what is in flight. */
+  abort(): void {
+    for (const work of [...this.inFlight]) work.onAbort?.();
+  }
+
+  #settleDrains(): void {
+    if (!this.gone || this.#drains.length === 0) return;
+    const drains = this.#drains;
+    this.#drains = [];
+    for (const resolve of drains) resolve({ drained: true });
+  }
+}
