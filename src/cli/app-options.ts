@@ -1,0 +1,152 @@
+/**
+ * What an app is, as options of `apps create`, `apps update` and `deploy`. They only translate: what is allowed is for
+ * the server to say, which names the field.
+ */
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { DeployBody, PatchAppBody } from '../coreapi/schema.ts';
+import type { Context } from './context.ts';
+import { UsageError } from './exit-codes.ts';
+import { parsePolicy, POLICY_FIELDS } from './policy-options.ts';
+
+/** Options as commander gives them. */
+export interface AppOptions {
+  readonly host?: readonly string[];
+  readonly image?: string;
+  readonly cwd?: string;
+  readonly port?: string;
+  readonly env?: readonly string[];
+  readonly unsetEnv?: readonly string[];
+  readonly probe?: string;
+  readonly readOnly?: boolean;
+  readonly policy?: readonly string[];
+  readonly file?: string;
+}
+
+const MAX_FILE_BYTES = 1024 * 1024;
+
+function collect(value: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+/** What a revision is made of: an image or a command, and how it runs. */
+export function addRevisionOptions(command: Command): Command {
+  return command
+    .option('--image <image>', 'what to run: an image that is here or can be pulled')
+    .option('--cwd <dir>', 'the folder of the COMMAND, which then runs without an image (process engine)')
+    .option('--port <port>', 'where it listens (default: what the image exposes, else 8080)')
+    .option('--env <key=value>', 'an environment variable; may be repeated', collect)
+    .option('--probe <probe>', 'how to tell that it serves: tcp, or a path that answers 200–399')
+    .option('--read-only', 'its root file system cannot be written, /tmp can');
+}
+
+export function addPolicyOption(command: Command): Command {
+  return command
+    .option('--policy <field=value>', 'how it may run; may be repeated, fields below', collect)
+    .addHelpText(
+      'after',
+      `\nPolicy fields:\n${listed(POLICY_FIELDS)}\nTimes are written 250ms, 30s, 5m, 1h30m or never; sizes 512MiB, 1GiB, 500MB.`,
+    );
+}
+
+/** Words on lines of a readable length. */
+function listed(words: readonly string[]): string {
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < 74) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(`  ${word}`);
+  }
+  return lines.join('\n');
+}
+
+export function addHostOption(command: Command): Command {
+  return command.option(
+    '--host <hostname>',
+    'a hostname that reaches it, exact or *.example.org; may be repeated',
+    collect,
+  );
+}
+
+export function addUnsetEnvOption(command: Command): Command {
+  return command
+    .option('--unset-env <key>', 'an environment variable to remove; may be repeated', collect)
+    .option('--no-read-only', 'its root file system can be written');
+}
+
+/** The fields that were given, as the API takes them. Errors: UsageError. */
+export function revisionFields(options: AppOptions, words: readonly string[]): DeployBody {
+  const env: Record<string, string | null> = {};
+  for (const pair of options.env ?? []) {
+    const at = pair.indexOf('=');
+    if (at < 1)
+      throw new UsageError(`--env ${pair} has no value`, 'write it as KEY=VALUE; KEY= is an empty value');
+    env[pair.slice(0, at)] = pair.slice(at + 1);
+  }
+  for (const key of options.unsetEnv ?? []) env[key] = null;
+  return {
+    ...(options.image !== undefined && { image: options.image }),
+    ...(words.length > 0 && { command: [...words] }),
+    ...(options.cwd !== undefined && { cwd: resolve(options.cwd) }),
+    ...(options.port !== undefined && { port: wholeNumber('--port', options.port) }),
+    ...(Object.keys(env).length > 0 && { env }),
+    ...(options.probe !== undefined && { probe: parseProbe(options.probe) }),
+    ...(options.readOnly !== undefined && { readOnly: options.readOnly }),
+  };
+}
+
+/** Everything about an app that options can say. */
+export function appFields(options: AppOptions, words: readonly string[]): PatchAppBody {
+  return {
+    ...(options.host && { hosts: [...options.host] }),
+    ...revisionFields(options, words),
+    ...(options.policy && { policy: parsePolicy(options.policy) }),
+  };
+}
+
+export function wholeNumber(option: string, text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new UsageError(`${option} ${text}: must be a whole number`);
+}
+
+function parseProbe(text: string): { type: 'tcp' } | { type: 'http'; path: string } {
+  if (text === 'tcp') return { type: 'tcp' };
+  if (text.startsWith('/')) return { type: 'http', path: text };
+  throw new UsageError(`--probe ${text}: must be tcp, or a path such as /healthz`);
+}
+
+/**
+ * An app from a JSON file, or from stdin (`-`). Its `cwd` is relative to the folder of the file, so that the file can
+ * stand beside the program it tells of. Errors: UsageError.
+ */
+export async function readAppFile(path: string, context: Context): Promise<Record<string, unknown>> {
+  const name = path === '-' ? 'stdin' : path;
+  let content: unknown;
+  try {
+    content = JSON.parse(path === '-' ? await readAll(context) : await readFile(path, 'utf8'));
+  } catch (thrown) {
+    if (thrown instanceof UsageError) throw thrown;
+    throw new UsageError(
+      `--file ${name} cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+    );
+  }
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) {
+    throw new UsageError(`--file ${name} must hold one JSON object`);
+  }
+  const app = content as Record<string, unknown>;
+  if (typeof app['cwd'] !== 'string') return app;
+  return { ...app, cwd: resolve(path === '-' ? '.' : dirname(path), app['cwd']) };
+}
+
+async function readAll(context: Context): Promise<string> {
+  const pieces: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const piece of context.io.stdin) {
+    const bytes = Buffer.from(piece);
+    sizeBytes += bytes.length;
+    if (sizeBytes > MAX_FILE_BYTES) throw new UsageError('--file stdin is larger than 1 MiB');
+    pieces.push(bytes);
+  }
+  return Buffer.concat(pieces).toString('utf8');
+}

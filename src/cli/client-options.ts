@@ -1,0 +1,16 @@
+/** What every command that talks to the server takes, and how its help shows examples. */
+import type { Command } from 'commander';
+import { DEFAULT_URL } from './context.ts';
+
+export function addClientOptions(command: Command): Command {
+  return command
+    .option('--url <url>', `the Core API (default: MAYFLY_URL, else ${DEFAULT_URL})`)
+    .option('--token <token>', 'who you are (default: MAYFLY_TOKEN, else MAYFLY_OPERATOR_TOKEN)')
+    .option('--json', 'for scripts: JSON in place of a table');
+}
+
+/** Pairs of what it is for and the command line. */
+export function examples(command: Command, lines: readonly (readonly [string, string])[]): Command {
+  const shown = lines.map(([purpose, line]) => (purpose === '' ? `  ${line}` : `  # ${purpose}\n  ${line}`));
+  return command.addHelpText('after', `\nExamples:\n${shown.join('\n')}`);
+}

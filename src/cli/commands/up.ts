@@ -1,0 +1,67 @@
+/** `mayfly up`: everything on one machine. Its flags are rows of src/config.ts, which says what is allowed. */
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { ENGINE_CHOICES, readConfig } from '../../config.ts';
+import { examples } from '../client-options.ts';
+import type { Context } from '../context.ts';
+import { LOG_LEVELS } from '../../log.ts';
+
+export function addUpCommand(program: Command, context: Context, done: (exitCode: number) => void): void {
+  const command = program
+    .command('up')
+    .summary('run Mayfly on this machine')
+    .description(
+      'Runs Mayfly on this machine: the proxy, the Core API and the containers, until Ctrl-C. The first start with a new ' +
+        'data folder prints an operator token, once; MAYFLY_OPERATOR_TOKEN sets it instead.',
+    )
+    .option(
+      '--data <dir>',
+      'everything that must last (default: $XDG_DATA_HOME/mayfly, else ~/.local/share/mayfly)',
+    )
+    .option('--proxy-port <port>', 'where apps are reached, 0: any free one (default: 8080)')
+    .option('--proxy-host <address>', 'the address the proxy listens on (default: 127.0.0.1)')
+    .option('--api-port <port>', 'where the Core API is reached, 0: any free one (default: 9080)')
+    .option('--api-host <address>', 'the address the Core API listens on (default: 127.0.0.1)')
+    .addOption(
+      // Which choice is right is checked with the other settings; here it is for help and completion.
+      open(
+        new Option(
+          '--engine <engine>',
+          'what runs containers: auto is Docker where it answers (default: auto)',
+        ),
+        ENGINE_CHOICES,
+      ),
+    )
+    .option('--docker-socket <path>', 'where the Docker engine listens (default: /var/run/docker.sock)')
+    .option('--workers <count>', 'proxy processes; only 1 for now (default: 1)')
+    .option(
+      '--cpu-overcommit <factor>',
+      'CPU promised to containers, per CPU of the machine, 0.1 to 100 (default: 4)',
+    )
+    .option('--leave-running', 'leave containers running at the end; the next start adopts them')
+    .option('--config <file>', 'a JSON file with these settings in camelCase (default: MAYFLY_CONFIG)')
+    .addOption(open(new Option('--log-level <level>', 'how much the log says (default: info)'), LOG_LEVELS))
+    .addHelpText(
+      'after',
+      '\nEvery setting can also be a variable (MAYFLY_PROXY_PORT) or a key of the file (proxyPort): flags win over variables, variables over the file.',
+    )
+    .action(async ({ config: file, ...flags }: Record<string, string | boolean | undefined>) => {
+      const config = readConfig({
+        flags,
+        env: context.io.env,
+        file: typeof file === 'string' ? file : undefined,
+      });
+      done(await context.io.up(config));
+    });
+  examples(command, [
+    ['', 'mayfly up'],
+    ['without Docker, elsewhere', 'mayfly up --engine process --data ./data --proxy-port 8000'],
+    ['reachable from outside', 'mayfly up --proxy-host 0.0.0.0 --proxy-port 80'],
+  ]);
+}
+
+/** Names the choices without holding anybody to them. */
+function open(option: Option, choices: readonly string[]): Option {
+  option.argChoices = [...choices];
+  return option;
+}

@@ -1,0 +1,131 @@
+/**
+ * The command line, as a function: words in, exit code out. It reads and writes only what it is given, so tests run the
+ * whole of it in their own process; `processIo` is the real world.
+ */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { PlatformError } from '../errors.ts';
+import { addAppsCommands, addDeployCommand } from './commands/apps.ts';
+import { addCompletionCommand } from './commands/completion.ts';
+import { addUpCommand } from './commands/up.ts';
+import {
+  addEventsCommand,
+  addGradesCommand,
+  addLogsCommand,
+  addNodesCommand,
+  addPsCommand,
+} from './commands/watch.ts';
+import { Context } from './context.ts';
+import type { CliIo } from './context.ts';
+import { EXIT, EXIT_CODES_HELP, exitCodeOf, renderError, UsageError } from './exit-codes.ts';
+
+export type { CliIo } from './context.ts';
+
+/** Runs one command line (without the program's name) and resolves to its exit code. Never rejects. */
+export async function run(argv: readonly string[], io: CliIo): Promise<number> {
+  const context = new Context(io);
+  let exitCode: number = EXIT.ok;
+  const program = buildProgram(context, (code) => (exitCode = code));
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return context.wasInterrupted ? EXIT.interrupted : exitCode;
+  } catch (thrown) {
+    if (context.wasInterrupted) return EXIT.interrupted;
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return EXIT.ok; // --help, --version
+    if (thrown instanceof CommanderError && thrown.code === 'commander.help') return EXIT.usage; // shown instead
+    const error =
+      thrown instanceof CommanderError ? usageError(thrown, program, argv) : PlatformError.from(thrown);
+    io.stderr.write(renderError(error));
+    return exitCodeOf(error);
+  }
+}
+
+/** The outside world as this process has it. */
+export function processIo(up: CliIo['up']): CliIo {
+  for (const stream of [process.stdout, process.stderr]) {
+    // Who reads us has left (`mayfly events | head -1`): that is no failure.
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(EXIT.ok);
+      throw error;
+    });
+  }
+  return {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    stdin: process.stdin,
+    env: process.env,
+    up,
+    interrupted: () => {
+      const controller = new AbortController();
+      process.once('SIGINT', () => controller.abort());
+      return controller.signal;
+    },
+  };
+}
+
+/** The command tree; `done` takes the exit code of a command that has one of its own. */
+export function buildProgram(context: Context, done: (exitCode: number) => void): Command {
+  const program = new Command('mayfly');
+  program
+    .description('A reactive container platform: the first request starts an app, silence puts it to sleep.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [command]', 'show the help of a command')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void context.io.stdout.write(text),
+      writeErr: (text) => void context.io.stderr.write(text),
+      outputError: () => undefined, // said by run(), in the form of every other error
+      getOutHelpWidth: () => context.io.stdout.columns ?? 100,
+      getErrHelpWidth: () => context.io.stderr.columns ?? 100,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  # everything on this machine; prints a token
+  mayfly up
+  # an app, and its first request, which starts it
+  mayfly apps create hello --host hello.localhost --image mayfly/hello --port 8080
+  curl -H 'Host: hello.localhost' http://127.0.0.1:8080/
+  # what that did, and why
+  mayfly ps
+  mayfly events -f
+
+${EXIT_CODES_HELP}`,
+    );
+  addUpCommand(program, context, done);
+  addAppsCommands(program, context);
+  addDeployCommand(program, context);
+  addLogsCommand(program, context);
+  addPsCommand(program, context);
+  addEventsCommand(program, context);
+  addNodesCommand(program, context);
+  addGradesCommand(program, context);
+  addCompletionCommand(program, context);
+  return program;
+}
+
+/** commander's "error: unknown option '--josn'\n(Did you mean --json?)" in our form. */
+function usageError(thrown: CommanderError, program: Command, argv: readonly string[]): UsageError {
+  const [message = '', suggestion] = thrown.message.replace(/^error: /, '').split('\n');
+  if (suggestion !== undefined)
+    return new UsageError(message, suggestion.replace(/^\(D/, 'd').replace(/\)$/, ''));
+  let command = program;
+  let path = program.name();
+  for (const word of argv) {
+    const next = command.commands.find((one) => one.name() === word || one.aliases().includes(word));
+    if (!next) break;
+    command = next;
+    path += ` ${next.name()}`;
+  }
+  return new UsageError(message, `${path} --help shows how it is written`);
+}
+
+function version(): string {
+  const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(file) as { version: string }).version;
+}

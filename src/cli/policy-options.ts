@@ -1,0 +1,91 @@
+/** `--policy idlePauseMs=30s`: any policy field by its name in the API, with values as people write them. */
+import type { Policy } from '../cmdb/records.ts';
+import type { PolicyInput } from '../coreapi/schema.ts';
+import { UsageError } from './exit-codes.ts';
+import { parseBytes, parseDurationMs } from './units.ts';
+
+type Shape = 'number' | 'bytes' | 'duration' | 'duration or never' | 'name';
+
+/** Paths of the policy's leaves, so that a field added there is missed here by the compiler. */
+type Leaf<T, Prefix extends string = ''> = {
+  [K in keyof T & string]: T[K] extends object ? Leaf<T[K], `${Prefix}${K}.`> : `${Prefix}${K}`;
+}[keyof T & string];
+
+const SHAPES: Readonly<Record<Leaf<Policy>, Shape>> = {
+  grade: 'name',
+  cpu: 'number',
+  memoryBytes: 'bytes',
+  pidsMax: 'number',
+  minReplicas: 'number',
+  maxReplicas: 'number',
+  'concurrency.target': 'number',
+  'concurrency.limit': 'number',
+  idlePauseMs: 'duration or never',
+  idleStopMs: 'duration or never',
+  lifetimeMs: 'duration or never',
+  startTimeoutMs: 'duration',
+  requestTimeoutMs: 'duration',
+  drainTimeoutMs: 'duration',
+  'hold.requests': 'number',
+  'hold.bytes': 'bytes',
+};
+
+export const POLICY_FIELDS = Object.keys(SHAPES) as Leaf<Policy>[];
+
+const EXAMPLES: Readonly<Record<Shape, string>> = {
+  number: 'a number',
+  bytes: 'a size such as 512MiB',
+  duration: 'a time such as 30s',
+  'duration or never': 'a time such as 30s, or never',
+  name: 'a name, or none',
+};
+
+/** The `policy` of a request from its options, in order; a later one wins. Errors: UsageError. */
+export function parsePolicy(options: readonly string[]): PolicyInput {
+  const policy: Record<string, unknown> = {};
+  for (const option of options) {
+    const [, field, text] = /^([^=]+)=(.*)$/s.exec(option) ?? [];
+    if (field === undefined || text === undefined) {
+      throw new UsageError(`--policy ${option} has no value`, 'write it as FIELD=VALUE, such as cpu=0.3');
+    }
+    if (!isField(field)) throw unknownField(field);
+    const value = parseValue(SHAPES[field], text);
+    if (value === undefined)
+      throw new UsageError(`--policy ${field}=${text}: must be ${EXAMPLES[SHAPES[field]]}`);
+    const [outer = '', inner] = field.split('.');
+    if (inner === undefined) policy[outer] = value;
+    else policy[outer] = { ...(policy[outer] as object | undefined), [inner]: value };
+  }
+  return policy;
+}
+
+function isField(field: string): field is Leaf<Policy> {
+  return Object.hasOwn(SHAPES, field);
+}
+
+function parseValue(shape: Shape, text: string): string | number | null | undefined {
+  switch (shape) {
+    case 'number':
+      return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : undefined;
+    case 'bytes':
+      return parseBytes(text);
+    case 'duration':
+      return parseDurationMs(text);
+    case 'duration or never':
+      return text === 'never' || text === 'null' ? null : parseDurationMs(text);
+    case 'name':
+      return text === 'none' || text === 'null' ? null : text || undefined;
+  }
+}
+
+/** Units are the last word of a name, and the first to be forgotten: `idlePause` means `idlePauseMs`. */
+function unknownField(field: string): UsageError {
+  const guess = POLICY_FIELDS.find(
+    (known) =>
+      known.toLowerCase().replace(/ms$|bytes$/, '') === field.toLowerCase().replace(/ms$|bytes$/, ''),
+  );
+  return new UsageError(
+    `--policy ${field}: there is no such field`,
+    guess === undefined ? `there are ${POLICY_FIELDS.join(', ')}` : `it is called ${guess}`,
+  );
+}

@@ -1,0 +1,90 @@
+/**
+ * Tables for people: columns aligned by spaces, no lines around them, and no wider than the terminal. Where room is
+ * short, the column marked `flexible` gives way.
+ */
+
+export interface Column<T> {
+  readonly title: string;
+  readonly value: (row: T) => string;
+  /** Numbers are easier to compare when they end at the same place. */
+  readonly alignRight?: boolean;
+  /** May be cut to fit; at most one column. */
+  readonly flexible?: boolean;
+  /** Colours the cell; given after its width is known. */
+  readonly paint?: (cell: string, row: T) => string;
+}
+
+const GAP = '  ';
+const MIN_FLEXIBLE_WIDTH = 12;
+
+/** How much room a text takes on a terminal: the emoji and CJK in a reason are two columns wide. */
+export function displayWidth(text: string): number {
+  let width = 0;
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0;
+    if (/\p{Mark}/u.test(character) || code < 32) continue;
+    width +=
+      /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]/u.test(
+        character,
+      )
+        ? 2
+        : 1;
+  }
+  return width;
+}
+
+/** Makes text safe to show on one line: what a tenant's app wrote must not move the cursor. */
+export function oneLine(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').trim();
+}
+
+/** Cuts a text to `width` columns, with an ellipsis where something was lost. */
+export function truncate(text: string, width: number): string {
+  if (displayWidth(text) <= width) return text;
+  let cut = '';
+  let used = 0;
+  for (const character of text) {
+    used += displayWidth(character);
+    if (used > width - 1) break;
+    cut += character;
+  }
+  return `${cut.trimEnd()}…`;
+}
+
+/** One line a row, the titles first; each ends with a newline. `width` in columns; undefined: as wide as it gets. */
+export function renderTable<T>(
+  columns: readonly Column<T>[],
+  rows: readonly T[],
+  options: { width: number | undefined; paintTitle?: (title: string) => string },
+): string {
+  const cells = rows.map((row) => columns.map((column) => oneLine(column.value(row))));
+  const widths = columns.map((column, index) =>
+    Math.max(displayWidth(column.title), ...cells.map((line) => displayWidth(line[index] ?? ''))),
+  );
+  const flexible = columns.findIndex((column) => column.flexible);
+  if (options.width !== undefined && flexible >= 0) {
+    const others = widths.reduce((sum, width, index) => (index === flexible ? sum : sum + width), 0);
+    const room = options.width - others - GAP.length * (columns.length - 1);
+    widths[flexible] = Math.min(widths[flexible] ?? 0, Math.max(room, MIN_FLEXIBLE_WIDTH));
+  }
+  const render = (line: readonly string[], paint: (cell: string, index: number) => string) =>
+    line
+      .map((cell, index) => {
+        const width = widths[index] ?? 0;
+        const shown = truncate(cell, width);
+        const pad = ' '.repeat(Math.max(0, width - displayWidth(shown)));
+        const painted = paint(shown, index);
+        if (columns[index]?.alignRight) return pad + painted;
+        return index === line.length - 1 ? painted : painted + pad;
+      })
+      .join(GAP)
+      .trimEnd();
+  const title = render(
+    columns.map((column) => column.title),
+    (cell) => options.paintTitle?.(cell) ?? cell,
+  );
+  const lines = rows.map((row, at) =>
+    render(cells[at] ?? [], (cell, index) => columns[index]?.paint?.(cell, row) ?? cell),
+  );
+  return [title, ...lines].map((line) => `${line}\n`).join('');
+}

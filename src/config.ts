@@ -1,0 +1,219 @@
+/**
+ * What `mayfly up` can be told, read and checked once. Every setting is one row of a table: its flag, its variable, its
+ * key in the file, its default and its rule. Flags win over `MAYFLY_*`, those over the file; what is wrong is said with
+ * its name, where it came from, and what is allowed, all of it at once.
+ */
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { PlatformError } from './errors.ts';
+import type { FieldError } from './errors.ts';
+import { LOG_LEVELS } from './log.ts';
+import type { LogLevel } from './log.ts';
+
+export const ENGINE_CHOICES = ['auto', 'docker', 'process'] as const;
+
+export interface UpConfig {
+  /** Absolute folder of everything that must last; made where it is missing. */
+  readonly data: string;
+  readonly proxyHost: string;
+  /** 0: any free one. */
+  readonly proxyPort: number;
+  readonly apiHost: string;
+  /** 0: any free one. */
+  readonly apiPort: number;
+  readonly engine: (typeof ENGINE_CHOICES)[number];
+  /** Absolute path of the Docker engine's Unix socket. */
+  readonly dockerSocket: string;
+  /** Proxy worker processes. */
+  readonly workers: number;
+  /** CPU that containers may be promised in all, per CPU of the machine. */
+  readonly cpuOvercommit: number;
+  /** Leave containers running on shutdown; the next start adopts them. */
+  readonly leaveRunning: boolean;
+  readonly logLevel: LogLevel;
+  /** Set instead of a generated one; never a flag, which other users of the machine could read. */
+  readonly operatorToken: string | undefined;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Reads a value, whatever its source gave: text, or a JSON value from the file. Throws with what is allowed. */
+type Rule<T> = (raw: unknown, folder: string) => T;
+
+interface Setting<T> {
+  readonly flag: string | null;
+  readonly env: string;
+  readonly fallback: (env: Env) => T;
+  readonly rule: Rule<T>;
+}
+
+/** Says what was expected; the caller adds name and source. */
+class Refused extends Error {}
+
+function number(range: { min: number; max: number; whole?: boolean }): Rule<number> {
+  const { min, max, whole = true } = range;
+  return (raw) => {
+    const value = typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : raw;
+    if (typeof value === 'number' && value >= min && value <= max && (!whole || Number.isInteger(value)))
+      return value;
+    throw new Refused(`must be a ${whole ? 'whole ' : ''}number from ${min} to ${max}`);
+  };
+}
+
+function choice<T extends string>(choices: readonly T[]): Rule<T> {
+  return (raw) => {
+    const found = choices.find((one) => one === raw);
+    if (found !== undefined) return found;
+    throw new Refused(`must be one of ${choices.join(', ')}`);
+  };
+}
+
+const text: Rule<string> = (raw) => {
+  if (typeof raw === 'string' && raw !== '') return raw;
+  throw new Refused('must not be empty');
+};
+
+const host: Rule<string> = (raw, folder) => {
+  const value = text(raw, folder);
+  if (/^[A-Za-z0-9.:_-]+$/.test(value)) return value;
+  throw new Refused('must be an address or a hostname, such as 127.0.0.1 or ::1');
+};
+
+/** Relative to the folder of the file it stands in, else to the current one. */
+const path: Rule<string> = (raw, folder) => resolve(folder, text(raw, folder));
+
+const socketPath: Rule<string> = (raw, folder) => path(text(raw, folder).replace(/^unix:\/\//, ''), folder);
+
+const flag: Rule<boolean> = (raw) => {
+  if (typeof raw === 'boolean') return raw;
+  if (raw === '1' || raw === 'true') return true;
+  if (raw === '0' || raw === 'false') return false;
+  throw new Refused('must be true or false');
+};
+
+const token: Rule<string> = (raw, folder) => {
+  const value = text(raw, folder);
+  if (/^[\x21-\x7e]{16,256}$/.test(value)) return value;
+  throw new Refused('must be 16 to 256 printable characters without spaces');
+};
+
+const workers: Rule<number> = (raw) => {
+  const value = number({ min: 1, max: 64 })(raw, '');
+  if (value === 1) return value;
+  throw new Refused('must be 1: this version serves with one worker');
+};
+
+const port = number({ min: 0, max: 65_535 });
+
+const SETTINGS: { readonly [K in keyof UpConfig]: Setting<UpConfig[K]> } = {
+  data: { flag: '--data', env: 'MAYFLY_DATA', fallback: defaultData, rule: path },
+  proxyHost: { flag: '--proxy-host', env: 'MAYFLY_PROXY_HOST', fallback: () => '127.0.0.1', rule: host },
+  proxyPort: { flag: '--proxy-port', env: 'MAYFLY_PROXY_PORT', fallback: () => 8080, rule: port },
+  apiHost: { flag: '--api-host', env: 'MAYFLY_API_HOST', fallback: () => '127.0.0.1', rule: host },
+  apiPort: { flag: '--api-port', env: 'MAYFLY_API_PORT', fallback: () => 9080, rule: port },
+  engine: { flag: '--engine', env: 'MAYFLY_ENGINE', fallback: () => 'auto', rule: choice(ENGINE_CHOICES) },
+  dockerSocket: {
+    flag: '--docker-socket',
+    env: 'MAYFLY_DOCKER_SOCKET',
+    fallback: () => '/var/run/docker.sock',
+    rule: socketPath,
+  },
+  workers: { flag: '--workers', env: 'MAYFLY_WORKERS', fallback: () => 1, rule: workers },
+  cpuOvercommit: {
+    flag: '--cpu-overcommit',
+    env: 'MAYFLY_CPU_OVERCOMMIT',
+    fallback: () => 4,
+    rule: number({ min: 0.1, max: 100, whole: false }),
+  },
+  leaveRunning: { flag: '--leave-running', env: 'MAYFLY_LEAVE_RUNNING', fallback: () => false, rule: flag },
+  logLevel: {
+    flag: '--log-level',
+    env: 'MAYFLY_LOG_LEVEL',
+    fallback: () => 'info',
+    rule: choice(LOG_LEVELS),
+  },
+  operatorToken: { flag: null, env: 'MAYFLY_OPERATOR_TOKEN', fallback: () => undefined, rule: token },
+};
+
+function defaultData(env: Env): string {
+  return join(env['XDG_DATA_HOME'] || join(env['HOME'] || homedir(), '.local', 'share'), 'mayfly');
+}
+
+export interface ConfigSources {
+  /** By key of `UpConfig`; a key that was not given is absent or undefined. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly env: Env;
+  /** The file named by `--config` or `MAYFLY_CONFIG`. */
+  readonly file?: string | undefined;
+  /** What relative paths are relative to; the current folder unless told. */
+  readonly folder?: string;
+}
+
+/** Errors: `invalid_config`, with a field for every wrong setting. */
+export function readConfig(sources: ConfigSources): UpConfig {
+  const folder = sources.folder ?? process.cwd();
+  const filePath = sources.file ?? (sources.env['MAYFLY_CONFIG'] || undefined);
+  const file = filePath === undefined ? {} : readFile(resolve(folder, filePath));
+  const wrong: FieldError[] = Object.keys(file)
+    .filter((key) => !Object.hasOwn(SETTINGS, key))
+    .map((key) => ({ field: key, reason: `in ${filePath ?? ''} is no setting; there are ${known()}` }));
+
+  const read = <K extends keyof UpConfig>(key: K): UpConfig[K] | undefined => {
+    const setting: Setting<UpConfig[K]> = SETTINGS[key];
+    const given = (
+      [
+        [setting.flag ?? key, sources.flags[key], 'on the command line', folder],
+        // An empty variable is one that is not set.
+        [setting.env, sources.env[setting.env] || undefined, 'in the environment', folder],
+        [key, file[key], `in ${filePath ?? ''}`, dirname(resolve(folder, filePath ?? ''))],
+      ] as const
+    ).find(([, raw]) => raw !== undefined);
+    if (!given) return setting.fallback(sources.env);
+    const [name, raw, source, relativeTo] = given;
+    try {
+      return setting.rule(raw, relativeTo);
+    } catch (thrown) {
+      if (!(thrown instanceof Refused)) throw thrown;
+      const shown = key === 'operatorToken' ? 'what it is set to' : JSON.stringify(raw);
+      wrong.push({ field: name, reason: `${thrown.message}; it is ${shown} ${source}` });
+      return undefined;
+    }
+  };
+  const config = Object.fromEntries(
+    (Object.keys(SETTINGS) as (keyof UpConfig)[]).map((key) => [key, read(key)]),
+  ) as unknown as UpConfig;
+  if (wrong.length > 0) throw refusal(wrong);
+  return config;
+}
+
+function known(): string {
+  return Object.keys(SETTINGS).join(', ');
+}
+
+function refusal(wrong: readonly FieldError[]): PlatformError {
+  const [first] = wrong;
+  const hint = 'mayfly up --help tells every setting, with its range and default';
+  if (wrong.length === 1 && first) {
+    return new PlatformError('invalid_config', `${first.field} ${first.reason}`, { hint });
+  }
+  return new PlatformError('invalid_config', `${wrong.length} settings are wrong`, { fields: wrong, hint });
+}
+
+function readFile(filePath: string): Record<string, unknown> {
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(filePath, 'utf8'));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new PlatformError(
+      'invalid_config',
+      `the configuration file ${filePath} cannot be read: ${reason}`,
+      { cause },
+    );
+  }
+  if (typeof content === 'object' && content !== null && !Array.isArray(content)) {
+    return content as Record<string, unknown>;
+  }
+  throw new PlatformError('invalid_config', `the configuration file ${filePath} must hold one JSON object`);
+}

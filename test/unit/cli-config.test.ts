@@ -1,0 +1,125 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { EXIT, exitCodeOf, renderError } from '../../src/cli/exit-codes.ts';
+import { readConfig } from '../../src/config.ts';
+import type { ConfigSources } from '../../src/config.ts';
+import { PlatformError } from '../../src/errors.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'mayfly-config-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function file(content: unknown): string {
+  const path = join(folder, `${Math.random()}.json`);
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+}
+
+function refusal(sources: Partial<ConfigSources>): PlatformError {
+  try {
+    readConfig({ flags: {}, env: {}, ...sources });
+  } catch (thrown) {
+    return PlatformError.from(thrown);
+  }
+  throw new Error('the configuration was taken');
+}
+
+describe('the configuration', () => {
+  test('has a default for everything, on loopback', () => {
+    expect(readConfig({ flags: {}, env: { HOME: '/home/ada' } })).toEqual({
+      data: '/home/ada/.local/share/mayfly',
+      proxyHost: '127.0.0.1',
+      proxyPort: 8080,
+      apiHost: '127.0.0.1',
+      apiPort: 9080,
+      engine: 'auto',
+      dockerSocket: '/var/run/docker.sock',
+      workers: 1,
+      cpuOvercommit: 4,
+      leaveRunning: false,
+      logLevel: 'info',
+      operatorToken: undefined,
+    });
+    expect(readConfig({ flags: {}, env: { XDG_DATA_HOME: '/data', HOME: '/home/ada' } }).data).toBe(
+      '/data/mayfly',
+    );
+  });
+
+  test('takes flags before variables, and variables before the file', () => {
+    const path = file({ proxyPort: 1, apiPort: 1, workers: 1, leaveRunning: true, engine: 'docker' });
+    const config = readConfig({
+      flags: { proxyPort: '3' },
+      env: { MAYFLY_PROXY_PORT: '2', MAYFLY_API_PORT: '2', MAYFLY_ENGINE: '', MAYFLY_CONFIG: path },
+    });
+    expect(config).toMatchObject({ proxyPort: 3, apiPort: 2, leaveRunning: true, engine: 'docker' });
+  });
+
+  test('reads a path in the file relative to the file, elsewhere to the current folder', () => {
+    expect(readConfig({ flags: {}, env: {}, file: file({ data: 'store' }) }).data).toBe(
+      join(folder, 'store'),
+    );
+    expect(readConfig({ flags: { data: 'store' }, env: {}, folder: '/srv' }).data).toBe('/srv/store');
+    expect(readConfig({ flags: {}, env: { MAYFLY_DOCKER_SOCKET: 'unix:///run/d.sock' } }).dockerSocket).toBe(
+      '/run/d.sock',
+    );
+  });
+
+  test.each([
+    [
+      { flags: { proxyPort: '99999' } },
+      '--proxy-port must be a whole number from 0 to 65535; it is "99999" on the command line',
+    ],
+    [
+      { env: { MAYFLY_API_PORT: '80x' } },
+      'MAYFLY_API_PORT must be a whole number from 0 to 65535; it is "80x" in the environment',
+    ],
+    [
+      { flags: { engine: 'podman' } },
+      '--engine must be one of auto, docker, process; it is "podman" on the command line',
+    ],
+    [
+      { flags: { workers: '4' } },
+      '--workers must be 1: this version serves with one worker; it is "4" on the command line',
+    ],
+    [
+      { flags: { cpuOvercommit: '0' } },
+      '--cpu-overcommit must be a number from 0.1 to 100; it is "0" on the command line',
+    ],
+  ])('names a wrong value, its source and what is allowed: %j', (sources, message) => {
+    const error = refusal(sources);
+    expect(error.message).toBe(message);
+    expect(exitCodeOf(error)).toBe(EXIT.usage);
+  });
+
+  test('names a wrong value in the file, and a key that is no setting', () => {
+    const path = file({ proxyPort: '8080', proxyprot: 1 });
+    // A port in quotes is still that port.
+    const error = refusal({ file: path });
+    expect(error.message).toBe(
+      `proxyprot in ${path} is no setting; there are data, proxyHost, proxyPort, apiHost, apiPort, engine, ` +
+        'dockerSocket, workers, cpuOvercommit, leaveRunning, logLevel, operatorToken',
+    );
+  });
+
+  test('tells all that is wrong at once', () => {
+    const error = refusal({ flags: { proxyPort: '-1', engine: 'x' }, env: { MAYFLY_LOG_LEVEL: 'loud' } });
+    expect(renderError(error)).toMatch(
+      /^error: 3 settings are wrong\nhint: .*\n {2}--proxy-port: must be .*\n {2}--engine: .*\n {2}MAYFLY_LOG_LEVEL: .*\n$/,
+    );
+  });
+
+  test('does not show a token that is refused', () => {
+    const error = refusal({ env: { MAYFLY_OPERATOR_TOKEN: 'sesame' } });
+    expect(error.message).toContain('MAYFLY_OPERATOR_TOKEN must be 16 to 256 printable characters');
+    expect(renderError(error)).not.toContain('sesame');
+  });
+
+  test('says which file cannot be read', () => {
+    expect(refusal({ file: join(folder, 'absent.json') }).message).toMatch(
+      /absent\.json cannot be read: ENOENT/,
+    );
+    expect(refusal({ file: file('{') }).code).toBe('invalid_config');
+    expect(refusal({ file: file([1]) }).message).toContain('must hold one JSON object');
+  });
+});
