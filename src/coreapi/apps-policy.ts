@@ -1,0 +1,102 @@
+/**
+ * From what a caller says to a whole policy. In a new app a field that is left out has its default, except that a
+ * default gives way to its partner: whoever sets only idleStopMs to 10 s means "sleep early", not "refuse, because the
+ * default idlePauseMs is 30 s".
+ */
+import type { Grade, Policy } from '../cmdb/records.ts';
+import { PlatformError, type FieldError } from '../errors.ts';
+import { DEFAULT_POLICY, type PolicyInput } from './schema-policy.ts';
+
+/**
+ * The policy that `input` makes of `base`, or of the defaults when there is no base.
+ * `grade` is the record that `input.grade` names. Errors: `invalid_body`, naming the fields that do not go together.
+ */
+export function resolvePolicy(
+  input: PolicyInput,
+  base: Policy | undefined,
+  grade: Grade | undefined,
+): Policy {
+  const from = base ?? defaultsFor(input);
+  const policy: Policy = {
+    ...size(input, from, grade),
+    pidsMax: input.pidsMax ?? from.pidsMax,
+    minReplicas: input.minReplicas ?? from.minReplicas,
+    maxReplicas: input.maxReplicas ?? from.maxReplicas,
+    concurrency: {
+      target: input.concurrency?.target ?? from.concurrency.target,
+      limit: input.concurrency?.limit ?? from.concurrency.limit,
+    },
+    idlePauseMs: input.idlePauseMs === undefined ? from.idlePauseMs : input.idlePauseMs,
+    idleStopMs: input.idleStopMs === undefined ? from.idleStopMs : input.idleStopMs,
+    lifetimeMs: input.lifetimeMs === undefined ? from.lifetimeMs : input.lifetimeMs,
+    startTimeoutMs: input.startTimeoutMs ?? from.startTimeoutMs,
+    requestTimeoutMs: input.requestTimeoutMs ?? from.requestTimeoutMs,
+    drainTimeoutMs: input.drainTimeoutMs ?? from.drainTimeoutMs,
+    hold: {
+      requests: input.hold?.requests ?? from.hold.requests,
+      bytes: input.hold?.bytes ?? from.hold.bytes,
+    },
+  };
+  refuse([...gradeContradictions(input, grade), ...contradictions(policy)]);
+  return policy;
+}
+
+function defaultsFor(input: PolicyInput): Policy {
+  const { idlePauseMs, idleStopMs, concurrency } = DEFAULT_POLICY;
+  return {
+    ...DEFAULT_POLICY,
+    idlePauseMs: Math.min(idlePauseMs, input.idleStopMs ?? idlePauseMs),
+    idleStopMs: Math.max(idleStopMs, input.idlePauseMs ?? idleStopMs),
+    concurrency: {
+      target: Math.min(concurrency.target, input.concurrency?.limit ?? concurrency.target),
+      limit: Math.max(concurrency.limit, input.concurrency?.target ?? concurrency.limit),
+    },
+  };
+}
+
+/** A grade sets both figures; a figure given by itself ends the grade. */
+function size(
+  input: PolicyInput,
+  from: Policy,
+  grade: Grade | undefined,
+): Pick<Policy, 'grade' | 'cpu' | 'memoryBytes'> {
+  if (grade) return { grade: grade.name, cpu: grade.cpu, memoryBytes: grade.memoryBytes };
+  const cpu = input.cpu ?? from.cpu;
+  const memoryBytes = input.memoryBytes ?? from.memoryBytes;
+  const same = input.grade === undefined && cpu === from.cpu && memoryBytes === from.memoryBytes;
+  return { grade: same ? from.grade : null, cpu, memoryBytes };
+}
+
+function gradeContradictions(input: PolicyInput, grade: Grade | undefined): FieldError[] {
+  if (!grade) return [];
+  return (['cpu', 'memoryBytes'] as const)
+    .filter((field) => input[field] !== undefined && input[field] !== grade[field])
+    .map((field) => ({
+      field: `policy.${field}`,
+      reason: `the grade ${grade.name} has ${grade[field]}; give the grade or the figures, not both`,
+    }));
+}
+
+function contradictions(policy: Policy): FieldError[] {
+  const errors: FieldError[] = [];
+  const { concurrency, idlePauseMs, idleStopMs, minReplicas, maxReplicas } = policy;
+  if (concurrency.target > concurrency.limit) {
+    const reason = `must be at most concurrency.limit (${concurrency.limit}), but is ${concurrency.target}`;
+    errors.push({ field: 'policy.concurrency.target', reason });
+  }
+  if (idlePauseMs !== null && idleStopMs !== null && idlePauseMs > idleStopMs) {
+    const reason = `must be at most idleStopMs (${idleStopMs}), but is ${idlePauseMs}`;
+    errors.push({ field: 'policy.idlePauseMs', reason });
+  }
+  if (minReplicas > maxReplicas) {
+    const reason = `must be at most maxReplicas (${maxReplicas}), but is ${minReplicas}`;
+    errors.push({ field: 'policy.minReplicas', reason });
+  }
+  return errors;
+}
+
+function refuse(fields: readonly FieldError[]): void {
+  const [first] = fields;
+  if (!first) return;
+  throw new PlatformError('invalid_body', `${first.field} ${first.reason}`, { fields });
+}

@@ -1,0 +1,318 @@
+/**
+ * The REST API as TypeScript: one method per endpoint, problem documents as the errors they were on the other side.
+ * Answers are taken as the server sends them; it is the same program.
+ */
+import { PlatformError } from '../errors.ts';
+import { jsonLines } from './client-stream.ts';
+import { fromProblem } from './problem.ts';
+import type {
+  AppView,
+  ChangeLine,
+  ContainerView,
+  CreateAppBody,
+  DeployBody,
+  EventOptions,
+  EventView,
+  GradeView,
+  LogLineView,
+  LogOptions,
+  NodeView,
+  Page,
+  PageOptions,
+  PatchAppBody,
+  PutAppBody,
+  RevisionView,
+} from './schema.ts';
+
+const LARGEST_PAGE = 1_000;
+
+export interface ClientOptions {
+  /** e.g. `http://127.0.0.1:9080`. */
+  readonly url: string;
+  readonly token: string;
+  /** The platform's own unless told. */
+  readonly fetch?: typeof fetch | undefined;
+}
+
+export interface ChangeOptions {
+  /** Told how far the pull of an image is. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** The change is made only if the app is at this generation. */
+  readonly ifGeneration?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type Progress = Omit<Extract<ChangeLine, { type: 'progress' }>, 'type'>;
+
+/**
+ * Every method may fail with the errors of its endpoint, with `unauthorized`, and with `api_unavailable` when nobody
+ * answers at the URL. Apps are named by name or id. A stream ends quietly when its signal aborts.
+ */
+export interface Client {
+  createApp(body: CreateAppBody, options?: ChangeOptions): Promise<AppView>;
+  /** Creates it, or makes it what the body says. */
+  putApp(app: string, body: PutAppBody, options?: ChangeOptions): Promise<AppView>;
+  patchApp(app: string, body: PatchAppBody, options?: ChangeOptions): Promise<AppView>;
+  deployApp(app: string, body?: DeployBody, options?: Omit<ChangeOptions, 'ifGeneration'>): Promise<AppView>;
+  deleteApp(app: string, options?: Pick<ChangeOptions, 'ifGeneration'>): Promise<void>;
+  getApp(app: string): Promise<AppView>;
+
+  /** All of them, read page by page; `appsPage` reads one. */
+  listApps(): Promise<AppView[]>;
+  appsPage(options?: PageOptions): Promise<Page<AppView>>;
+  listRevisions(app: string): Promise<RevisionView[]>;
+  listAppContainers(app: string): Promise<ContainerView[]>;
+  listContainers(): Promise<ContainerView[]>;
+  listNodes(): Promise<NodeView[]>;
+  listGrades(): Promise<GradeView[]>;
+
+  /** One page, oldest first: the newest events, or those after or before a sequence. */
+  listEvents(options?: EventOptions): Promise<EventView[]>;
+  /** That page, then every further event. */
+  followEvents(options?: Omit<EventOptions, 'before'>, signal?: AbortSignal): AsyncIterable<EventView>;
+  logs(app: string, options?: LogOptions, signal?: AbortSignal): AsyncIterable<LogLineView>;
+
+  openApi(): Promise<object>;
+  /** Errors: `not_ready`, with what is missing. */
+  ready(): Promise<void>;
+}
+
+/** Errors: `invalid_config` (the URL), `unauthorized` (the token cannot be one). */
+export function createClient(options: ClientOptions): Client {
+  return new HttpClient(options);
+}
+
+interface RequestOptions {
+  readonly query?: Record<string, string | number | boolean | undefined> | undefined;
+  readonly body?: unknown;
+  readonly accept?: string;
+  readonly ifGeneration?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+class HttpClient implements Client {
+  readonly #base: string;
+  readonly #token: string;
+  readonly #fetch: typeof fetch;
+
+  constructor({ url, token, fetch: fetchWith = fetch }: ClientOptions) {
+    this.#base = baseOf(url);
+    // What cannot stand in a header must not get as far as an error message that quotes it.
+    if (!/^[\x21-\x7e]+$/.test(token)) {
+      throw new PlatformError(
+        'unauthorized',
+        'the token is empty or holds characters that a token cannot have',
+      );
+    }
+    this.#token = token;
+    this.#fetch = fetchWith;
+  }
+
+  createApp(body: CreateAppBody, options?: ChangeOptions) {
+    return this.#change('POST', '/v1/apps', body, options);
+  }
+
+  putApp(app: string, body: PutAppBody, options?: ChangeOptions) {
+    return this.#change('PUT', appPath(app), body, options);
+  }
+
+  patchApp(app: string, body: PatchAppBody, options?: ChangeOptions) {
+    return this.#change('PATCH', appPath(app), body, options);
+  }
+
+  deployApp(app: string, body: DeployBody = {}, options?: ChangeOptions) {
+    return this.#change('POST', appPath(app, '/deploy'), body, options);
+  }
+
+  async deleteApp(app: string, options: Pick<ChangeOptions, 'ifGeneration'> = {}): Promise<void> {
+    await this.#request('DELETE', appPath(app), options);
+  }
+
+  getApp(app: string) {
+    return this.#json<AppView>(appPath(app));
+  }
+
+  listApps() {
+    return this.#all<AppView>('/v1/apps');
+  }
+
+  appsPage(options: PageOptions = {}) {
+    return this.#json<Page<AppView>>('/v1/apps', { query: { ...options } });
+  }
+
+  listRevisions(app: string) {
+    return this.#all<RevisionView>(appPath(app, '/revisions'));
+  }
+
+  listAppContainers(app: string) {
+    return this.#all<ContainerView>(appPath(app, '/containers'));
+  }
+
+  listContainers() {
+    return this.#all<ContainerView>('/v1/containers');
+  }
+
+  listNodes() {
+    return this.#all<NodeView>('/v1/nodes');
+  }
+
+  async listGrades() {
+    return (await this.#json<Page<GradeView>>('/v1/grades')).items;
+  }
+
+  async listEvents(options: EventOptions = {}) {
+    return (await this.#json<Page<EventView>>('/v1/events', { query: { ...options } })).items;
+  }
+
+  followEvents(options: Omit<EventOptions, 'before'> = {}, signal?: AbortSignal) {
+    const query = { ...options, follow: true };
+    return this.#stream('/v1/events', { query, signal }) as AsyncIterable<EventView>;
+  }
+
+  logs(app: string, options: LogOptions = {}, signal?: AbortSignal) {
+    const path = appPath(app, '/logs');
+    return this.#stream(path, { query: { ...options }, signal }) as AsyncIterable<LogLineView>;
+  }
+
+  openApi() {
+    return this.#json<object>('/v1/openapi.json');
+  }
+
+  async ready(): Promise<void> {
+    await this.#request('GET', '/readyz');
+  }
+
+  async #change(
+    method: string,
+    path: string,
+    body: unknown,
+    { onProgress, ...options }: ChangeOptions = {},
+  ): Promise<AppView> {
+    if (!onProgress) {
+      const response = await this.#request(method, path, { ...options, body });
+      return (await this.#bodyOf(response)) as AppView;
+    }
+    const accept = 'application/x-ndjson';
+    const response = await this.#request(method, path, { ...options, body, accept });
+    for await (const item of this.#lines(response, options.signal)) {
+      const line = item as ChangeLine;
+      if (line.type === 'result') return line.app;
+      if (line.type === 'progress') onProgress(line);
+    }
+    options.signal?.throwIfAborted();
+    throw this.#brokeOff(undefined);
+  }
+
+  async #all<T>(path: string): Promise<T[]> {
+    const all: T[] = [];
+    let after: string | undefined;
+    do {
+      const page = await this.#json<Page<T>>(path, { query: { limit: LARGEST_PAGE, after } });
+      all.push(...page.items);
+      after = page.next ?? undefined;
+    } while (after !== undefined);
+    return all;
+  }
+
+  async #json<T>(path: string, options?: RequestOptions): Promise<T> {
+    return (await this.#bodyOf(await this.#request('GET', path, options))) as T;
+  }
+
+  async *#stream(path: string, options: RequestOptions): AsyncGenerator {
+    if (options.signal?.aborted) return;
+    try {
+      yield* this.#lines(await this.#request('GET', path, options), options.signal);
+    } catch (thrown) {
+      if (!options.signal?.aborted) throw thrown;
+    }
+  }
+
+  async *#lines(response: Response, signal: AbortSignal | undefined): AsyncGenerator {
+    if (!response.body) throw this.#brokeOff(undefined);
+    try {
+      yield* jsonLines(response.body);
+    } catch (thrown) {
+      if (thrown instanceof PlatformError || signal?.aborted) throw thrown;
+      throw this.#brokeOff(thrown);
+    }
+  }
+
+  /** A 2xx answer; anything else is thrown. */
+  async #request(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
+    const { query = {}, body, accept = 'application/json', ifGeneration, signal } = options;
+    const url = new URL(this.#base + path);
+    for (const [key, value] of Object.entries(query)) {
+      if (value !== undefined) url.searchParams.set(key, String(value));
+    }
+    const init: RequestInit = {
+      method,
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        accept,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(ifGeneration !== undefined && { 'if-match': `"${ifGeneration}"` }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(signal && { signal }),
+    };
+    let response: Response;
+    try {
+      response = await this.#fetch(url, init);
+    } catch (thrown) {
+      signal?.throwIfAborted();
+      throw this.#unreachable(thrown);
+    }
+    if (response.ok) return response;
+    const retryAfterS = Number(response.headers.get('retry-after') ?? NaN);
+    throw fromProblem(await response.json().catch(() => undefined), {
+      status: response.status,
+      ...(Number.isFinite(retryAfterS) && { retryAfterMs: retryAfterS * 1_000 }),
+    });
+  }
+
+  async #bodyOf(response: Response): Promise<unknown> {
+    try {
+      return await response.json();
+    } catch (thrown) {
+      throw this.#brokeOff(thrown);
+    }
+  }
+
+  #unreachable(cause: unknown): PlatformError {
+    const why = reasonOf(cause);
+    return new PlatformError('api_unavailable', `no Core API answers at ${this.#base} (${why})`, {
+      cause,
+      hint: 'start one with "mayfly up", or name another address with --url or MAYFLY_URL',
+    });
+  }
+
+  #brokeOff(cause: unknown): PlatformError {
+    return new PlatformError('api_unavailable', `the Core API at ${this.#base} broke off its answer`, {
+      cause,
+      hint: 'whether the change was made is not known: look, then try again',
+    });
+  }
+}
+
+function baseOf(url: string): string {
+  const parsed = URL.parse(url);
+  if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:') {
+    throw new PlatformError('invalid_config', `${JSON.stringify(url)} is not the URL of a Core API`, {
+      hint: 'give one such as http://127.0.0.1:9080',
+    });
+  }
+  return parsed.origin + parsed.pathname.replace(/\/+$/, '');
+}
+
+function appPath(app: string, rest = ''): string {
+  // A URL would take these as steps through its path.
+  if (/^\.{0,2}$/.test(app)) throw new PlatformError('not_found', `there is no app ${JSON.stringify(app)}`);
+  return `/v1/apps/${encodeURIComponent(app)}${rest}`;
+}
+
+/** fetch says "fetch failed" and keeps the reason in its cause. */
+function reasonOf(thrown: unknown): string {
+  const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
+  if (cause instanceof Error) return 'code' in cause ? String(cause.code) : cause.message;
+  return String(cause);
+}

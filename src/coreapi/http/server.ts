@@ -1,0 +1,165 @@
+/**
+ * The Core API on a socket. It is a control port: containers, which can reach whatever their host listens on through
+ * their network's gateway, are turned away as they connect, before a byte is read. Slow senders have deadlines,
+ * connections a bound, and stopping does not wait for those who follow a log.
+ */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { isIPv4, isIPv6, type AddressInfo, type BlockList, type Socket } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import { sleep, type Clock } from '../../clock.ts';
+import type { Store } from '../../cmdb/store.ts';
+import { PlatformError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import type { NodeGateway } from '../core-api.ts';
+import { ensureDefaults } from '../grades.ts';
+import { problemResponse, toProblem, PROBLEM_TYPE } from '../problem.ts';
+import { createApi } from './api.ts';
+
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+const KEEP_ALIVE_MS = 15_000;
+const MAX_CONNECTIONS = 2_000;
+/** How long a stop lets answers be finished. */
+const CLOSE_GRACE_MS = 1_000;
+const READY_TIMEOUT_MS = 2_000;
+
+export interface CoreApiServerOptions {
+  readonly store: Store;
+  readonly gateway: NodeGateway;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Port 0: any free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** What else must be so before /readyz says yes: resolves to what is missing, or undefined. */
+  readonly ready?: () => Promise<string | undefined>;
+  /** Addresses that connections are refused from. */
+  readonly refuseFrom?: BlockList;
+}
+
+export interface CoreApiServer {
+  readonly port: number;
+  /** Ends streams, lets answers in the making finish for a second, and frees the port. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Errors: `invalid_config` (the address cannot be listened on), `store_unavailable`. */
+export async function startCoreApi(options: CoreApiServerOptions): Promise<CoreApiServer> {
+  const { store, gateway, clock, log, listen, refuseFrom } = options;
+  const tenant = await ensureDefaults(store, clock);
+  const shutdown = new AbortController();
+  const api = createApi({
+    store,
+    gateway,
+    clock,
+    log,
+    defaultTenantId: tenant.id,
+    ready: () => obstacle(options),
+    shutdown: shutdown.signal,
+  });
+
+  const server = createServer({
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: 1_000,
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  if (refuseFrom) server.prependListener('connection', (socket) => refuse(socket, refuseFrom));
+  server.on('clientError', answerBrokenRequest);
+  const inFlight = new Set<object>();
+  const listener = getRequestListener(api.fetch, {
+    overrideGlobalObjects: false,
+    errorHandler: (thrown) =>
+      problemResponse(new PlatformError('bad_request', 'the request cannot be read', { cause: thrown })),
+  });
+  server.on('request', (request, response) => {
+    inFlight.add(response);
+    response.once('close', () => {
+      inFlight.delete(response);
+      if (shutdown.signal.aborted && inFlight.size === 0) server.closeAllConnections();
+    });
+    void listener(request, response);
+  });
+
+  await listening(server, listen);
+  const { port } = server.address() as AddressInfo;
+  let closing: Promise<void> | undefined;
+
+  const close = async () => {
+    shutdown.abort(new PlatformError('shutting_down', 'the Core API is stopping', { retryAfterMs: 1_000 }));
+    const closed = once(server, 'close');
+    server.close();
+    if (inFlight.size === 0) server.closeAllConnections();
+    const giveUp = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+    await closed;
+    clearTimeout(giveUp);
+  };
+  return { port, close: () => (closing ??= close()) };
+}
+
+async function listening(server: Server, listen: { host: string; port: number }): Promise<void> {
+  server.listen(listen.port, listen.host);
+  try {
+    await once(server, 'listening');
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new PlatformError(
+      'invalid_config',
+      `the Core API cannot listen on ${listen.host}:${listen.port}: ${why}`,
+      {
+        cause: thrown,
+        hint: 'choose another port with --api-port, or stop what listens there',
+      },
+    );
+  }
+}
+
+/** What keeps it from serving. A store that hangs is one that does not answer. */
+async function obstacle({ store, clock, ready }: CoreApiServerOptions): Promise<string | undefined> {
+  const timeout = new AbortController();
+  const late = sleep(clock, READY_TIMEOUT_MS, timeout.signal).then(
+    () => 'the store does not answer in time',
+    () => undefined,
+  );
+  const checks = async () => {
+    const nodes = await store.list('node', { limit: 1_000 });
+    if (!nodes.some((node) => node.state === 'up')) return 'no compute node is registered';
+    return ready?.();
+  };
+  try {
+    return await Promise.race([checks(), late]);
+  } finally {
+    timeout.abort();
+  }
+}
+
+function refuse(socket: Socket, refused: BlockList): void {
+  const address = (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/i, '');
+  const family = isIPv4(address) ? 'ipv4' : isIPv6(address) ? 'ipv6' : undefined;
+  if (family === undefined || refused.check(address, family)) socket.destroy();
+}
+
+/** Node's own parser gave up on it: no request object exists, so the answer is written by hand. */
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const problem = toProblem(brokenRequest(error.code));
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 ${problem.status} Refused\r\nContent-Type: ${PROBLEM_TYPE}\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+function brokenRequest(code: string | undefined): PlatformError {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return new PlatformError('headers_too_large', 'the header section is larger than 16 KiB');
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new PlatformError('request_timeout', 'the request did not arrive in time');
+  }
+  return new PlatformError('bad_request', 'this is not HTTP/1.1 as it can be read');
+}

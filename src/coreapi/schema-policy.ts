@@ -1,0 +1,166 @@
+/**
+ * How an app may run: bounds, units and defaults of every policy field, said once. The same schema refuses a wrong
+ * value and describes it in `/v1/openapi.json`. A field left out is filled in by `resolvePolicy` (apps-policy.ts), so
+ * that a change can tell "not mentioned" from "set to the default".
+ */
+import { z } from 'zod';
+import type { Policy } from '../cmdb/records.ts';
+
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+export const DEFAULT_POLICY = {
+  grade: null,
+  cpu: 0.5,
+  memoryBytes: 256 * MIB,
+  pidsMax: 256,
+  minReplicas: 0,
+  maxReplicas: 3,
+  concurrency: { target: 20, limit: 100 },
+  idlePauseMs: 30_000,
+  idleStopMs: 5 * MINUTE_MS,
+  lifetimeMs: DAY_MS,
+  startTimeoutMs: 30_000,
+  requestTimeoutMs: 5 * MINUTE_MS,
+  drainTimeoutMs: 30_000,
+  hold: { requests: 1_000, bytes: 64 * MIB },
+} as const satisfies Policy;
+
+/** A whole number from `min` to `max`, described with its bounds and default. */
+function whole(bounds: { min: number; max: number }, fallback: number, text: string) {
+  const { min, max } = bounds;
+  return z
+    .int()
+    .min(min)
+    .max(max)
+    .meta({ description: `${text} ${String(min)} … ${String(max)}.`, default: fallback });
+}
+
+/** Milliseconds, or null for never. */
+function wholeOrNever(bounds: { min: number; max: number }, fallback: number | null, text: string) {
+  const { min, max } = bounds;
+  return z
+    .int()
+    .min(min)
+    .max(max)
+    .nullable()
+    .meta({
+      description: `${text} Milliseconds, ${String(min)} … ${String(max)}; null: never.`,
+      default: fallback,
+    });
+}
+
+const gradeName = z.string().min(1).max(63).nullable().meta({
+  description:
+    'A named size from /v1/grades that sets cpu and memoryBytes; null: they are given as they are.',
+  default: null,
+});
+
+const minReplicas = whole(
+  { min: 0, max: 100 },
+  DEFAULT_POLICY.minReplicas,
+  'Containers kept even without requests. Only 0 is taken for now.',
+).refine((count) => count === 0, {
+  error: 'must be 0 for now: keeping containers warm comes with reactive scaling',
+});
+
+const concurrency = z.strictObject({
+  target: whole(
+    { min: 1, max: 10_000 },
+    DEFAULT_POLICY.concurrency.target,
+    'Requests in flight per container that scaling aims at; at most limit.',
+  ).optional(),
+  limit: whole(
+    { min: 1, max: 10_000 },
+    DEFAULT_POLICY.concurrency.limit,
+    'Requests in flight per container that are never exceeded; further ones wait.',
+  ).optional(),
+});
+
+const hold = z.strictObject({
+  requests: whole(
+    { min: 0, max: 100_000 },
+    DEFAULT_POLICY.hold.requests,
+    'Requests that may wait for the app while nothing can serve it, on one machine.',
+  ).optional(),
+  bytes: whole(
+    { min: 0, max: GIB },
+    DEFAULT_POLICY.hold.bytes,
+    'Bytes of bodies that may wait with them.',
+  ).optional(),
+});
+
+/** The `policy` of a request body: any part of it. */
+export const policyInput = z
+  .strictObject({
+    grade: gradeName.optional(),
+    cpu: z
+      .number()
+      .min(0.01)
+      .max(256)
+      .meta({
+        description: 'CPU of each container, in cores. 0.01 … 256.',
+        default: DEFAULT_POLICY.cpu,
+        example: 0.3,
+      })
+      .optional(),
+    memoryBytes: whole(
+      { min: 6 * MIB, max: 1024 * GIB },
+      DEFAULT_POLICY.memoryBytes,
+      'Memory of each container, in bytes.',
+    ).optional(),
+    pidsMax: whole(
+      { min: 1, max: 32_768 },
+      DEFAULT_POLICY.pidsMax,
+      'Processes and threads each container may have.',
+    ).optional(),
+    minReplicas: minReplicas.optional(),
+    maxReplicas: whole(
+      { min: 1, max: 100 },
+      DEFAULT_POLICY.maxReplicas,
+      'Containers it may be scaled out to.',
+    ).optional(),
+    concurrency: concurrency.optional(),
+    idlePauseMs: wholeOrNever(
+      { min: 1, max: 7 * DAY_MS },
+      DEFAULT_POLICY.idlePauseMs,
+      'Paused after so long without activity; at most idleStopMs.',
+    ).optional(),
+    idleStopMs: wholeOrNever(
+      { min: 1, max: 7 * DAY_MS },
+      DEFAULT_POLICY.idleStopMs,
+      'Stopped after so long without activity.',
+    ).optional(),
+    lifetimeMs: wholeOrNever(
+      { min: 1_000, max: 14 * DAY_MS },
+      DEFAULT_POLICY.lifetimeMs,
+      'Replaced at this age, less up to a tenth of jitter.',
+    ).optional(),
+    startTimeoutMs: whole(
+      { min: 100, max: 10 * MINUTE_MS },
+      DEFAULT_POLICY.startTimeoutMs,
+      'A start that takes longer has failed. Milliseconds,',
+    ).optional(),
+    requestTimeoutMs: whole(
+      { min: 100, max: HOUR_MS },
+      DEFAULT_POLICY.requestTimeoutMs,
+      "From a request's forwarding to its answer's head. Milliseconds,",
+    ).optional(),
+    drainTimeoutMs: whole(
+      { min: 0, max: HOUR_MS },
+      DEFAULT_POLICY.drainTimeoutMs,
+      'How long work in flight may go on once a container is to go. Milliseconds,',
+    ).optional(),
+    hold: hold.optional(),
+  })
+  .meta({
+    id: 'PolicyInput',
+    description:
+      'How the app may run. A field that is left out keeps its value, or has its default in a new app. ' +
+      'Together: target ≤ limit, idlePauseMs ≤ idleStopMs, minReplicas ≤ maxReplicas.',
+  });
+
+export type PolicyInput = z.input<typeof policyInput>;

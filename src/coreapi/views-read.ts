@@ -1,0 +1,171 @@
+/** What can be read through the API: pages of apps, revisions, containers, nodes and events, and the event stream. */
+import type { App, Event } from '../cmdb/records.ts';
+import type { EventFilter, Store } from '../cmdb/store.ts';
+import { isPlatformError } from '../errors.ts';
+import { findApp, findSpec, lookUpApp, noSuchApp, readPage, specOf } from './apps-find.ts';
+import type { AppSpec } from './core-api.ts';
+import { listGrades } from './grades.ts';
+import { DEFAULT_PAGE, type EventOptions, type PageOptions } from './schema-query.ts';
+import type {
+  AppView,
+  ContainerView,
+  EventView,
+  GradeView,
+  NodeView,
+  Page,
+  RevisionView,
+} from './schema-views.ts';
+import { requireOperator, type Principal } from './tokens.ts';
+import { viewApp, viewContainer, viewEvent, viewGrade, viewNode, viewRevision } from './views.ts';
+
+const EVENT_BATCH = 1_000;
+
+export class Reader {
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  async apps({ tenantId }: Principal, options: PageOptions): Promise<Page<AppView>> {
+    const page = await readPage(this.#store, 'app', { ...options, where: { tenantId } });
+    const specs = await Promise.all(page.items.map((app) => specOf(this.#store, app)));
+    // An app that was deleted while the page was read is left out.
+    const items = specs.filter((spec): spec is AppSpec => spec !== undefined).map(viewApp);
+    return { items, next: page.next };
+  }
+
+  /** Errors: `not_found`. */
+  async app(principal: Principal, nameOrId: string): Promise<AppView> {
+    return viewApp(await findSpec(this.#store, principal, nameOrId));
+  }
+
+  /** Errors: `not_found`. */
+  async revisions(principal: Principal, nameOrId: string, options: PageOptions): Promise<Page<RevisionView>> {
+    const { id } = await findApp(this.#store, principal, nameOrId);
+    const page = await readPage(this.#store, 'revision', { ...options, where: { appId: id } });
+    return { items: page.items.map(viewRevision), next: page.next };
+  }
+
+  /** Errors: `not_found`. */
+  async containersOf(
+    principal: Principal,
+    nameOrId: string,
+    options: PageOptions,
+  ): Promise<Page<ContainerView>> {
+    const app = await findApp(this.#store, principal, nameOrId);
+    const page = await readPage(this.#store, 'container', { ...options, where: { appId: app.id } });
+    return { items: page.items.map((container) => viewContainer(container, app)), next: page.next };
+  }
+
+  /** Errors: `forbidden`. */
+  async containers(principal: Principal, options: PageOptions): Promise<Page<ContainerView>> {
+    requireOperator(principal, 'the containers of all apps');
+    const page = await readPage(this.#store, 'container', { ...options, where: {} });
+    const apps = await this.#appsOf(page.items);
+    return {
+      items: page.items.map((container) => viewContainer(container, apps.get(container.appId))),
+      next: page.next,
+    };
+  }
+
+  /** Errors: `forbidden`. */
+  async nodes(principal: Principal, options: PageOptions): Promise<Page<NodeView>> {
+    requireOperator(principal, 'nodes');
+    const page = await readPage(this.#store, 'node', { ...options, where: {} });
+    return { items: page.items.map(viewNode), next: page.next };
+  }
+
+  async grades(): Promise<Page<GradeView>> {
+    return { items: (await listGrades(this.#store)).map(viewGrade), next: null };
+  }
+
+  /** Errors: `not_found` (the app), `forbidden` (without an app, to a tenant). */
+  async events(principal: Principal, options: EventOptions): Promise<Page<EventView>> {
+    const filter = await this.#eventFilter(principal, options);
+    const { after, before, limit = DEFAULT_PAGE } = options;
+    const events = await this.#store.listEvents({
+      ...filter,
+      limit,
+      ...(after !== undefined && { after }),
+      ...(before !== undefined && { before }),
+    });
+    const last = events.at(-1);
+    const full = after !== undefined && events.length === limit;
+    return { items: await this.#viewEvents(events), next: full && last ? String(last.sequence) : null };
+  }
+
+  /**
+   * The page that `events` gives, then every further event until the signal aborts. Finds the app before it returns.
+   * Errors: as for `events`.
+   */
+  async followEvents(
+    principal: Principal,
+    options: Omit<EventOptions, 'before'>,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<EventView>> {
+    const filter = await this.#eventFilter(principal, options);
+    return this.#follow(filter, options, signal);
+  }
+
+  async *#follow(
+    filter: EventFilter,
+    { after, limit = DEFAULT_PAGE }: EventOptions,
+    signal: AbortSignal,
+  ): AsyncGenerator<EventView> {
+    // The position is taken before the page is read: what happens in between is then told by the page or the feed.
+    let position = await this.#store.revision();
+    const first = await this.#store.listEvents({ ...filter, limit, ...(after !== undefined && { after }) });
+    yield* await this.#viewEvents(first);
+    let last = first.at(-1)?.sequence ?? after ?? 0;
+    while (!signal.aborted) {
+      for (;;) {
+        const events = await this.#store.listEvents({ ...filter, after: last, limit: EVENT_BATCH });
+        yield* await this.#viewEvents(events);
+        last = events.at(-1)?.sequence ?? last;
+        if (events.length < EVENT_BATCH) break;
+      }
+      position = await this.#nextEvent(position, signal);
+    }
+  }
+
+  /** Waits for an event after the position. A position that is no longer retained is given up for the newest. */
+  async #nextEvent(position: number, signal: AbortSignal): Promise<number> {
+    try {
+      for await (const change of this.#store.watch(position, signal)) {
+        if (change.op === 'event') return change.revision;
+      }
+      return position;
+    } catch (thrown) {
+      if (!isPlatformError(thrown, 'revision_compacted')) throw thrown;
+      return this.#store.revision();
+    }
+  }
+
+  async #eventFilter(principal: Principal, { app, container }: EventOptions): Promise<EventFilter> {
+    if (app === undefined) requireOperator(principal, 'the events of all apps');
+    return {
+      ...(app !== undefined && { appId: await this.#appIdInEvents(principal, app) }),
+      ...(container !== undefined && { containerId: container }),
+    };
+  }
+
+  /** An operator may ask by id for what happened to an app that is no more. */
+  async #appIdInEvents(principal: Principal, nameOrId: string): Promise<string> {
+    const app = await lookUpApp(this.#store, principal, nameOrId);
+    if (app) return app.id;
+    if (principal.kind === 'operator' && nameOrId.startsWith('app_')) return nameOrId;
+    throw noSuchApp(nameOrId);
+  }
+
+  async #viewEvents(events: readonly Event[]): Promise<EventView[]> {
+    const apps = await this.#appsOf(events);
+    return events.map((event) => viewEvent(event, event.appId === null ? undefined : apps.get(event.appId)));
+  }
+
+  async #appsOf(items: readonly { appId: string | null }[]): Promise<Map<string, App>> {
+    const ids = [...new Set(items.map((item) => item.appId).filter((id) => id !== null))];
+    const apps = await Promise.all(ids.map((id) => this.#store.get('app', id)));
+    return new Map(apps.filter((app) => app !== undefined).map((app) => [app.id, app]));
+  }
+}
