@@ -28,6 +28,7 @@ export const ERROR_CODES = {
   invalid_transition: { status: 409, title: 'The state does not allow that' },
   precondition_failed: { status: 412, title: 'It is no longer what If-Match names' },
   body_too_large: { status: 413, title: 'The body is too large' },
+  uri_too_long: { status: 414, title: 'The request target is too long' },
   unsupported_media_type: { status: 415, title: 'The body is of a type that is not taken here' },
   unknown_grade: { status: 422, title: 'There is no such grade' },
   image_not_found: { status: 422, title: 'The image cannot be found' },
