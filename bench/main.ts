@@ -1,0 +1,36 @@
+/** `npm run bench -- NAME [--quick] [--json FILE]`: one benchmark, its table, its JSON and its picture. */
+import { parseArgs } from 'node:util';
+
+export interface BenchOptions {
+  /** Ends within 50 s, at the price of fewer samples. */
+  readonly quick: boolean;
+  readonly json: string | undefined;
+}
+
+const BENCHES: Readonly<
+  Record<string, { what: string; load: () => Promise<{ run: (options: BenchOptions) => Promise<void> }> }>
+> = {
+  cold: {
+    what: 'first request to first byte, by phase, beside plain docker run',
+    load: () => import('./cold.ts'),
+  },
+  churn: { what: '1,000 starts and stops; what is left behind (nothing)', load: () => import('./churn.ts') },
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+const [name] = positionals;
+const bench = name === undefined ? undefined : BENCHES[name];
+if (!bench || values.help) {
+  const list = Object.entries(BENCHES).map(([key, { what }]) => `  ${key.padEnd(8)}${what}`);
+  process.stderr.write(`usage: npm run bench -- NAME [--quick] [--json FILE]\n${list.join('\n')}\n`);
+  process.exitCode = values.help ? 0 : 2;
+} else {
+  await (await bench.load()).run({ quick: values.quick, json: values.json });
+}

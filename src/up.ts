@@ -1,0 +1,158 @@
+/**
+ * `mayfly up`: the whole platform in one program, on one machine. The only place where the parts meet; each knows the
+ * others by their ports alone.
+ */
+import { BlockList } from 'node:net';
+import { availableParallelism, hostname, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from './clock.ts';
+import { openSqliteStore } from './cmdb/sqlite.ts';
+import type { Store } from './cmdb/store.ts';
+import { Agent } from './compute/agent.ts';
+import { dockerVersion, openDockerEngine } from './compute/docker/engine.ts';
+import type { Engine } from './compute/engine.ts';
+import { openProcessEngine } from './compute/process/process-engine.ts';
+import { tcpReadiness } from './compute/readiness.ts';
+import type { UpConfig } from './config.ts';
+import { createCore } from './coreapi/core.ts';
+import { ensureDefaults } from './coreapi/grades.ts';
+import { startCoreApi } from './coreapi/http/server.ts';
+import { ensureOperatorToken } from './coreapi/tokens.ts';
+import { openDataDir, type DataDir } from './data-dir.ts';
+import { isPlatformError } from './errors.ts';
+import { createLog, type Log } from './log.ts';
+import { startProxy } from './proxy/server.ts';
+
+/** Requests in flight, and containers told to stop, may take so long to end once the program is told to. */
+const DRAIN_MS = 10_000;
+const STOP_MS = 20_000;
+const clock = systemClock;
+
+/** Runs until SIGINT or SIGTERM; a second one ends it at once. Resolves to the exit code. */
+export async function up(config: UpConfig): Promise<number> {
+  const stopSignal = nextSignal();
+  const log = createLog(config.logLevel);
+  const closers: (() => unknown)[] = [];
+  try {
+    const dataDir = openDataDir(config.data);
+    closers.push(() => dataDir.release());
+    await serve(config, dataDir, log, closers);
+    log.info({ signal: await stopSignal }, 'stopping');
+    void nextSignal().then(() => process.exit(130));
+    return 0;
+  } finally {
+    // In the reverse order of their making: first nobody new is let in, last the database is let go.
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+async function serve(
+  config: UpConfig,
+  dataDir: DataDir,
+  log: Log,
+  closers: (() => unknown)[],
+): Promise<void> {
+  const store = openSqliteStore({ path: dataDir.databasePath });
+  closers.push(() => store.close());
+  await ensureDefaults(store, clock);
+  const operator = await ensureOperatorToken(store, { fromEnv: config.operatorToken, clock });
+
+  const { engine, refuseFrom, note } = await openEngine(config, dataDir, log);
+  const agent = await openAgent(config, dataDir, store, engine, log);
+  closers.push(() => agent.close({ leaveRunning: config.leaveRunning, timeoutMs: STOP_MS }));
+  const containerNetworks = await refuseFrom();
+
+  const proxy = await startProxy({
+    control: agent,
+    clock,
+    log,
+    listen: { host: config.proxyHost, port: config.proxyPort },
+    refuseFrom: containerNetworks,
+  });
+  closers.push(() => proxy.close({ graceMs: DRAIN_MS }));
+  // Last, because from here on /readyz says that requests are served.
+  const api = await startCoreApi({
+    store,
+    gateway: agent,
+    clock,
+    log,
+    listen: { host: config.apiHost, port: config.apiPort },
+    refuseFrom: containerNetworks,
+  });
+  closers.push(() => api.close());
+
+  const lines = [
+    'Mayfly is up.',
+    `  apps      ${url(config.proxyHost, proxy.port)}, by hostname`,
+    `  Core API  ${url(config.apiHost, api.port)}`,
+    `  engine    ${engine.name}${note}`,
+    `  data      ${dataDir.path}`,
+  ];
+  if (operator.isNew) {
+    lines.push(
+      `  token     ${operator.token ?? ''}`,
+      '',
+      'The operator token is shown this once: export it as MAYFLY_TOKEN.',
+    );
+  }
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+interface OpenedEngine {
+  readonly engine: Engine;
+  /** Where the platform's own servers take no connections from. Known once the engine is prepared. */
+  readonly refuseFrom: () => Promise<BlockList>;
+  /** What the person who starts it should know about the engine. */
+  readonly note: string;
+}
+
+async function openEngine(config: UpConfig, { path, nodeId }: DataDir, log: Log): Promise<OpenedEngine> {
+  const { dockerSocket: socketPath } = config;
+  if (config.engine !== 'process') {
+    try {
+      const version = await dockerVersion(socketPath);
+      const engine = openDockerEngine({ nodeId, socketPath, clock, log });
+      const refuseFrom = async () => blockList(await engine.containerSubnets());
+      return { engine, refuseFrom, note: ` ${version} at ${socketPath}` };
+    } catch (thrown) {
+      if (config.engine === 'docker' || !isPlatformError(thrown, 'engine_unavailable')) throw thrown;
+    }
+  }
+  const engine = await openProcessEngine({ dataDir: join(path, 'process'), nodeId, clock });
+  const because = config.engine === 'auto' ? `; no Docker engine answers at ${socketPath}` : '';
+  const limits = engine.capabilities.limits ? '' : ', nor are CPU and memory limited here';
+  const note = `: apps run as plain processes, NOT isolated from each other or from this machine${limits}${because}`;
+  return { engine, refuseFrom: () => Promise.resolve(new BlockList()), note };
+}
+
+function openAgent(
+  config: UpConfig,
+  { nodeId }: DataDir,
+  store: Store,
+  engine: Engine,
+  log: Log,
+): Promise<Agent> {
+  const capacity = { cpu: availableParallelism() * config.cpuOvercommit, memoryBytes: totalmem() };
+  const core = createCore({ store, clock });
+  const node = { nodeId, name: hostname(), capacity };
+  return Agent.open({ node, engine, core, readiness: tcpReadiness(clock), clock, log });
+}
+
+function blockList(subnets: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const subnet of subnets) {
+    const [address = '', prefix = ''] = subnet.split('/');
+    list.addSubnet(address, Number(prefix), address.includes(':') ? 'ipv6' : 'ipv4');
+  }
+  return list;
+}
+
+function url(host: string, port: number): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function nextSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, resolve);
+  });
+}
