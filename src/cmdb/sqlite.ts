@@ -30,7 +30,7 @@ export interface SqliteStoreOptions {
 /** How long opening may wait for another process that opens or migrates the same file. */
 const OPEN_TIMEOUT_MS = 5000;
 /** How long a call may block for a lock; longer waits are spent in a timer. */
-const BUSY_TIMEOUT_MS = 20;
+const BUSY_TIMEOUT_MS = 5;
 /** How long a call may wait for a lock in all. */
 const BUSY_LIMIT_MS = 5000;
 const BUSY_RETRY_MAX_MS = 20;
@@ -46,19 +46,31 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
   return new SqliteStore(openDatabase(options.path), options.path, retention);
 }
 
+/** Blocks while another process opens the same file, for a bounded time: there is nothing else to do without a store. */
 function openDatabase(path: string): Database.Database {
-  let db: Database.Database | undefined;
+  const deadlineMs = performance.now() + OPEN_TIMEOUT_MS;
+  for (;;) {
+    try {
+      return tryToOpen(path);
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > deadlineMs) throw storeError(error, path);
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.random() * BUSY_RETRY_MAX_MS);
+  }
+}
+
+function tryToOpen(path: string): Database.Database {
+  // Secrets of apps are in it. SQLite gives its other files the same permissions.
+  closeSync(openSync(path, 'a', 0o600));
+  const db = new Database(path, { timeout: BUSY_TIMEOUT_MS });
   try {
-    // Secrets of apps are in it. SQLite gives its other files the same permissions.
-    closeSync(openSync(path, 'a', 0o600));
-    db = new Database(path, { timeout: OPEN_TIMEOUT_MS });
+    // Two processes that do this together do not wait for each other, whatever the timeout: one of them is busy.
     db.pragma('journal_mode = WAL');
     migrate(db, path);
-    db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
     return db;
   } catch (error) {
-    db?.close();
-    throw storeError(error, path);
+    db.close();
+    throw error;
   }
 }
 
