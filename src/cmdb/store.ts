@@ -85,6 +85,7 @@ export interface Store {
    * Returns the revision after it. Errors: `conflict` (a generation differs, an id exists already), `not_found` (the
    * record to update or delete is not there; with `ifGeneration` on a missing record too), `name_taken` (a claim that
    * another record holds; the message and `fields[0].field` carry the claim), `store_unavailable`.
+   * Claims are taken after all operations have let go of theirs: their order within the commit does not matter.
    */
   commit(operations: readonly Operation[]): Promise<number>;
 
@@ -95,7 +96,9 @@ export interface Store {
 
   /**
    * Yields every change after `since`, from now on for ever, in order, until the signal aborts (it then returns).
-   * A cursor older than what is retained throws `revision_compacted`: read everything, then watch from `revision()`.
+   * A cursor older than what is retained, or newer than the newest change (the store was put back to an older state),
+   * throws `revision_compacted`: read everything, then watch from `revision()`. Closing the store ends it with
+   * `store_unavailable`.
    */
   watch(since: number, signal: AbortSignal): AsyncIterable<Change>;
 
