@@ -161,8 +161,10 @@ ${values}
   case "$place" in
 ${places.map(offer).join('\n')}
   esac
-  (( \${#words_here} )) && _describe -t commands command words_here
-  [[ -n $PREFIX || \${#words_here} -eq 0 ]] && _describe -t options option options_here
+  local ret=1
+  if (( \${#words_here} )); then _describe -t commands command words_here && ret=0; fi
+  if [[ $PREFIX = -* || \${#words_here} -eq 0 ]]; then _describe -t options option options_here && ret=0; fi
+  return ret
 }
 if [[ $funcstack[1] = _mayfly ]]; then _mayfly "$@"; else compdef _mayfly mayfly; fi
 `;

@@ -40,8 +40,9 @@ export function renderError(error: PlatformError): string {
   const lines = [`error: ${error.message}`];
   if (error.hint !== undefined) lines.push(`hint: ${error.hint}`);
   // Where the only field's reason is the message already, saying it twice helps nobody.
-  for (const { field, reason } of error.fields) {
-    if (!error.message.includes(reason)) lines.push(`  ${field}: ${reason}`);
+  const [only] = error.fields.length === 1 ? error.fields : [];
+  if (only === undefined || !error.message.includes(only.reason)) {
+    for (const { field, reason } of error.fields) lines.push(`  ${field}: ${reason}`);
   }
   return `${lines.join('\n')}\n`;
 }

@@ -1,0 +1,436 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { openMemoryStore } from '../../src/cmdb/memory.ts';
+import type { Store } from '../../src/cmdb/store.ts';
+import { createCore } from '../../src/coreapi/core.ts';
+import type { NodeGateway } from '../../src/coreapi/core-api.ts';
+import { startCoreApi } from '../../src/coreapi/http/server.ts';
+import type { CoreApiServer } from '../../src/coreapi/http/server.ts';
+import { ensureOperatorToken } from '../../src/coreapi/tokens.ts';
+import { PlatformError } from '../../src/errors.ts';
+import { silentLog } from '../../src/log.ts';
+import { mayfly } from '../support/cli.ts';
+import type { CliOptions } from '../support/cli.ts';
+
+const TOKEN = 'a-token-for-this-test';
+const HELLO = ['apps', 'create', 'hello', '--host', 'hello.localhost', '--image', 'mayfly/hello'];
+
+/** A node that has every image but one, and an app that wrote two lines. */
+const gateway: NodeGateway = {
+  async resolveImage(image, onProgress) {
+    if (image === 'absent') {
+      throw new PlatformError('image_not_found', 'image absent is not here, and no registry answers', {
+        hint: 'pull it first',
+      });
+    }
+    if (image === 'big') {
+      onProgress({ status: 'Downloading', currentBytes: 50, totalBytes: 200 });
+      onProgress({ status: 'Extracting', currentBytes: 0, totalBytes: 0 });
+    }
+    return { digest: `sha256:${'0'.repeat(64)}`, exposedPort: 8080 };
+  },
+  workloads: () => ['image', 'command'],
+  async *logs(_container, { follow, signal }) {
+    yield { atMs: 1_000, stream: 'stdout', text: 'listening' };
+    yield { atMs: 2_000, stream: 'stderr', text: '\u001b[31mred\u001b[0m and \u001b[2Jclear' };
+    if (follow) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  },
+};
+
+let store: Store;
+let server: CoreApiServer;
+let env: Record<string, string>;
+
+beforeEach(async () => {
+  store = openMemoryStore();
+  await ensureOperatorToken(store, { fromEnv: TOKEN });
+  server = await startCoreApi({
+    store,
+    gateway,
+    clock: systemClock,
+    log: silentLog,
+    listen: { host: '127.0.0.1', port: 0 },
+  });
+  env = { MAYFLY_URL: `http://127.0.0.1:${server.port}`, MAYFLY_TOKEN: TOKEN };
+});
+
+afterEach(async () => {
+  await server.close();
+  await store.close();
+});
+
+const cli = (words: readonly string[], options: CliOptions = {}) => mayfly(words, { env, ...options });
+
+/** Like `cli`, for what must work. */
+async function ok(words: readonly string[], options: CliOptions = {}): Promise<string> {
+  const { exitCode, stdout, stderr } = await cli(words, options);
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  return stdout;
+}
+
+/** A container of the app that started and serves. Returns its id. */
+async function startContainer(appName: string): Promise<string> {
+  const core = createCore({ store, clock: systemClock });
+  const capacity = { cpu: 4, memoryBytes: 2 ** 32 };
+  await core.register({ nodeId: 'node_1', name: 'here', engine: 'docker', capacity });
+  const { id: appId } = JSON.parse(await ok(['apps', 'show', appName, '--json'])) as { id: string };
+  const reason = 'a request for hello.localhost came while the app slept';
+  const plan = await core.plan({ appId, nodeId: 'node_1', reason, successor: false });
+  if (plan.action !== 'run') throw new Error('the node is full');
+  const { id } = plan.container;
+  await core.report(id, { state: 'starting', reason });
+  const phasesMs = { create: 8, start: 80, listen: 12 };
+  await core.report(id, {
+    state: 'ready',
+    reason: 'it listens',
+    address: { host: '127.0.0.1', port: 1 },
+    phasesMs,
+  });
+  return id;
+}
+
+describe('apps', () => {
+  test('are created from options, listed, shown, changed and deleted', async () => {
+    expect(
+      await ok([
+        ...HELLO,
+        ...['--env', 'GREETING=hi there=you', '--probe', '/healthz', '--read-only'],
+        ...['--policy', 'cpu=0.3', '--policy', 'memoryBytes=512MiB', '--policy', 'idlePauseMs=never'],
+      ]),
+    ).toBe('created hello, reached at hello.localhost\n');
+
+    const app = JSON.parse(await ok(['apps', 'show', 'hello', '--json'])) as object;
+    expect(app).toMatchObject({
+      name: 'hello',
+      hosts: ['hello.localhost'],
+      revision: {
+        number: 1,
+        image: 'mayfly/hello',
+        port: 8080,
+        env: { GREETING: 'hi there=you' },
+        probe: { type: 'http', path: '/healthz' },
+        readOnly: true,
+      },
+      policy: { cpu: 0.3, memoryBytes: 536_870_912, idlePauseMs: null },
+    });
+    expect(await ok(['apps', 'show', 'hello'])).toMatch(/^size +0\.3 CPU, 512 MiB$/m);
+
+    expect(await ok(['apps', 'list'])).toMatch(
+      /^NAME +HOSTS +RUNS .*\nhello +hello\.localhost +mayfly\/hello +1 +0\.3 +512 MiB /,
+    );
+
+    await ok([
+      'apps',
+      'update',
+      'hello',
+      '--host',
+      'a.localhost',
+      '--unset-env',
+      'GREETING',
+      '--no-read-only',
+    ]);
+    expect(JSON.parse(await ok(['apps', 'show', 'hello', '--json']))).toMatchObject({
+      hosts: ['a.localhost'],
+      revision: { number: 2, env: {}, readOnly: false },
+      policy: { cpu: 0.3 },
+    });
+
+    expect(await ok(['apps', 'delete', 'hello'])).toBe('deleted hello\n');
+    expect(JSON.parse(await ok(['apps', 'list', '--json']))).toEqual([]);
+  });
+
+  test('run a command in a folder, given after --', async () => {
+    await ok([
+      'apps',
+      'create',
+      'cmd',
+      '--cwd',
+      'examples/hello',
+      '--',
+      'node',
+      '--enable-source-maps',
+      'server.mjs',
+    ]);
+    expect(JSON.parse(await ok(['apps', 'show', 'cmd', '--json']))).toMatchObject({
+      revision: {
+        image: null,
+        command: ['node', '--enable-source-maps', 'server.mjs'],
+        cwd: join(process.cwd(), 'examples/hello'),
+      },
+    });
+  });
+
+  test('come from a file whose folder is relative to it, and options win over the file', async () => {
+    const file = join(import.meta.dirname, '../../examples/hello/app.json');
+    await ok([
+      'apps',
+      'create',
+      'other',
+      '--host',
+      'o.localhost',
+      '--file',
+      file,
+      '--env',
+      'A=1',
+      '--policy',
+      'cpu=1',
+    ]);
+    expect(JSON.parse(await ok(['apps', 'show', 'other', '--json']))).toMatchObject({
+      hosts: ['o.localhost'],
+      revision: { cwd: join(file, '..'), env: { GREETING: 'Hello', A: '1' } },
+      policy: { cpu: 1, memoryBytes: 268_435_456 },
+    });
+
+    await ok(['apps', 'create', '--file', file, '--image', 'mayfly/hello']);
+    expect(JSON.parse(await ok(['apps', 'show', 'hello', '--json']))).toMatchObject({
+      revision: { image: 'mayfly/hello', command: null, cwd: null },
+    });
+  });
+
+  test('come from stdin', async () => {
+    const stdin = JSON.stringify({ name: 'piped', hosts: ['p.localhost'], image: 'x' });
+    expect(await ok(['apps', 'create', '--file', '-'], { stdin })).toBe(
+      'created piped, reached at p.localhost\n',
+    );
+    const broken = await cli(['apps', 'create', '--file', '-'], { stdin: '{' });
+    expect(broken.exitCode).toBe(2);
+    expect(broken.stderr).toMatch(/^error: --file stdin cannot be read: /);
+  });
+
+  test('get a new revision on deploy, with its number and what it runs', async () => {
+    await ok(HELLO);
+    expect(await ok(['deploy', 'hello', '--image', 'mayfly/hello:2'])).toBe(
+      'deployed revision 2 of hello: mayfly/hello:2\n',
+    );
+  });
+});
+
+describe('a pull', () => {
+  const big = ['apps', 'create', 'big', '--image', 'big'];
+
+  test('is told step by step where nobody watches, apart from the result', async () => {
+    const { stdout, stderr } = await cli([...big, '--json']);
+    expect(stderr).toBe('big: Downloading\nbig: Extracting\n');
+    expect(JSON.parse(stdout)).toMatchObject({ name: 'big' });
+  });
+
+  test('is one line on a terminal, which goes away', async () => {
+    const { stderr } = await cli(big, { terminalColumns: 80 });
+    expect(stderr).toContain('\r\u001b[Kbig: Downloading 25% of 200 B');
+    expect(stderr).not.toContain('\n');
+    expect(stderr.endsWith('\r\u001b[K')).toBe(true);
+  });
+});
+
+describe('what goes wrong', () => {
+  test('has a line for the error, one for the way out, and one for every field', async () => {
+    const { exitCode, stdout, stderr } = await cli([...HELLO, '--policy', 'cpu=0', '--port', '99999']);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
+    expect(stderr).toMatch(/^error: /);
+    expect(stderr).toMatch(/^ {2}policy\.cpu: .*0\.01/m);
+    expect(stderr).toMatch(/^ {2}port: /m);
+  });
+
+  test.each([
+    ['what is not there', ['apps', 'show', 'nobody'], 4],
+    ['an image that cannot be had', ['apps', 'create', 'a', '--image', 'absent'], 1],
+    ['an unknown option', ['ps', '--josn'], 2],
+    ['a missing argument', ['apps', 'show'], 2],
+    ['no command at all', [], 2],
+    ['half a command', ['apps'], 2],
+    ['an app without a name', ['apps', 'create', '--image', 'x'], 2],
+    ['an update of nothing', ['apps', 'update', 'hello'], 2],
+    ['a variable without a value', [...HELLO, '--env', 'X'], 2],
+    ['a count that is none', ['logs', 'hello', '--tail', 'all'], 2],
+  ])('%s has its exit code', async (_what, words, expected) => {
+    const { exitCode, stdout } = await cli(words);
+    expect({ exitCode, stdout }).toEqual({ exitCode: expected, stdout: '' });
+  });
+
+  test('the hint names the command, and what was probably meant', async () => {
+    expect((await cli(['ps', '--josn'])).stderr).toBe(
+      "error: unknown option '--josn'\nhint: did you mean --json?\n",
+    );
+    expect((await cli(['apps', 'show'])).stderr).toContain('hint: mayfly apps show --help ');
+    expect((await cli(['apps', 'create', 'a', '--image', 'absent'])).stderr).toBe(
+      'error: image absent is not here, and no registry answers\nhint: pull it first\n',
+    );
+  });
+
+  test('a server that is not there has an exit code of its own', async () => {
+    const url = env['MAYFLY_URL'] ?? '';
+    await server.close();
+    const { exitCode, stderr } = await cli(['ps']);
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain(url);
+    expect(stderr).toMatch(/^hint: .*mayfly up/m);
+  });
+
+  test('a wrong token is refused by the server, a missing one before it is asked', async () => {
+    expect((await cli(['ps', '--token', 'another-token-altogether'])).exitCode).toBe(1);
+    const { exitCode, stderr } = await mayfly(['ps'], { env: {} });
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain('MAYFLY_TOKEN');
+  });
+
+  test('the operator token of `mayfly up` is taken where no other was given', async () => {
+    const { MAYFLY_URL = '' } = env;
+    expect((await mayfly(['ps'], { env: { MAYFLY_URL, MAYFLY_OPERATOR_TOKEN: TOKEN } })).exitCode).toBe(0);
+  });
+});
+
+describe('what goes on', () => {
+  test('ps shows state, age, cold start and reason of every container', async () => {
+    await ok(HELLO);
+    expect((await cli(['ps'])).stderr).toBe('no containers: every app sleeps\n');
+    const id = await startContainer('hello');
+    const lines = (await ok(['ps'])).split('\n');
+    expect(lines[0]).toMatch(/^APP +CONTAINER +STATE +AGE +COLD START +CPU +MEMORY +REASON$/);
+    expect(lines[1]).toMatch(
+      new RegExp(`^hello +${id} +ready +(just now|\\d+s) +100ms +0\\.5 +256 MiB +it listens$`),
+    );
+    expect(JSON.parse(await ok(['ps', 'hello', '--json']))).toMatchObject([
+      { id, state: 'ready', appName: 'hello' },
+    ]);
+  });
+
+  test('a terminal gets colours and no line wider than itself; NO_COLOR is respected', async () => {
+    await ok(HELLO);
+    await startContainer('hello');
+    const coloured = await ok(['ps'], { terminalColumns: 100 });
+    expect(coloured).toContain('\u001b[32mready\u001b[0m');
+    const plain = await ok(['ps'], { terminalColumns: 100, env: { ...env, NO_COLOR: '1' } });
+    expect(plain).not.toContain('\u001b');
+    expect(Math.max(...plain.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
+  });
+
+  test('events say what happened, to which app, and why', async () => {
+    await ok(HELLO);
+    await startContainer('hello');
+    const table = await ok(['events', '--app', 'hello']);
+    expect(table).toMatch(/^WHEN +EVENT +APP +REASON\n/);
+    expect(table).toMatch(/ container\.ready +hello +it listens$/m);
+    const events = JSON.parse(await ok(['events', '--limit', '1', '--json'])) as { type: string }[];
+    expect(events.map(({ type }) => type)).toEqual(['container.ready']);
+  });
+
+  test('events -f goes on until Ctrl-C, one JSON document a line', async () => {
+    await ok(HELLO);
+    const ctrlC = new AbortController();
+    let stdout = '';
+    const following = cli(['events', '-f', '--json', '--app', 'hello'], {
+      interrupted: () => ctrlC.signal,
+      onStdout(text) {
+        stdout += text;
+        if (text.includes('app.created')) void startContainer('hello');
+        if (text.includes('container.ready')) ctrlC.abort();
+      },
+    });
+    expect(await following).toMatchObject({ exitCode: 130, stderr: '' });
+    const types = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { type: string }).type);
+    expect(types).toEqual(['app.created', 'container.planned', 'container.starting', 'container.ready']);
+  });
+
+  test('logs show every line, and cannot clear the screen of who reads them', async () => {
+    await ok(HELLO);
+    await startContainer('hello');
+    const onTerminal = await ok(['logs', 'hello'], { terminalColumns: 80 });
+    expect(onTerminal).toContain('\u001b[31mred\u001b[0m and [2Jclear\n');
+    const lines = (await ok(['logs', 'hello', '--json'])).trimEnd().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as { text: string }).text)).toEqual([
+      'listening',
+      '\u001b[31mred\u001b[0m and \u001b[2Jclear',
+    ]);
+  });
+
+  test('logs -f ends on Ctrl-C', async () => {
+    await ok(HELLO);
+    await startContainer('hello');
+    const ctrlC = new AbortController();
+    const result = await cli(['logs', 'hello', '-f'], {
+      interrupted: () => ctrlC.signal,
+      onStdout: (text) => {
+        if (text.includes('clear')) ctrlC.abort();
+      },
+    });
+    expect(result).toMatchObject({ exitCode: 130, stderr: '' });
+    expect(result.stdout).toContain('listening\n');
+  });
+
+  test('nodes show the room they have, grades the sizes there are', async () => {
+    await ok(HELLO);
+    await startContainer('hello');
+    expect(await ok(['nodes'])).toMatch(/^here +docker +up +0\.5 of 4 +256 MiB of 4 GiB /m);
+    expect(await ok(['grades'])).toMatch(/^micro +0\.3 +512 MiB$/m);
+  });
+});
+
+describe('help', () => {
+  const commands = [
+    ...[
+      ['up'],
+      ['apps', 'create'],
+      ['apps', 'list'],
+      ['apps', 'show'],
+      ['apps', 'update'],
+      ['apps', 'delete'],
+    ],
+    ...[['deploy'], ['logs'], ['ps'], ['events'], ['nodes'], ['grades'], ['completion']],
+  ];
+
+  test.each(commands.map((words) => [words.join(' ')]))('%s has examples', async (words) => {
+    expect(await ok([...words.split(' '), '--help'])).toMatch(/\nExamples:\n {2}/);
+  });
+
+  test('the exit codes are documented', async () => {
+    expect(await ok(['--help'])).toMatch(
+      /Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}4 .*\n {2}130 /,
+    );
+  });
+
+  test('the version is that of the package', async () => {
+    expect(await ok(['--version'])).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe('up', () => {
+  test('is given a checked configuration, and its exit code is the command’s', async () => {
+    let dataFolder = '';
+    const { exitCode } = await mayfly(['up', '--data', '/srv/mayfly', '--proxy-port', '0'], {
+      async up({ data }) {
+        dataFolder = data;
+        return 7;
+      },
+    });
+    expect({ exitCode, dataFolder }).toEqual({ exitCode: 7, dataFolder: '/srv/mayfly' });
+  });
+
+  test('is not run with a wrong one', async () => {
+    const { exitCode, stderr } = await mayfly(['up', '--workers', '2'], {
+      up: () => Promise.reject(new Error('it was run')),
+    });
+    expect(exitCode).toBe(2);
+    expect(stderr).toMatch(/^error: --workers must be 1: /);
+  });
+});
+
+test('bin/mayfly runs through a link from elsewhere, and its exit code is the command’s', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'mayfly-link-'));
+  try {
+    await symlink(join(import.meta.dirname, '../../bin/mayfly'), join(folder, 'mayfly'));
+    const launch = (words: string[]) =>
+      promisify(execFile)(join(folder, 'mayfly'), words, { cwd: folder, env: { ...process.env, ...env } });
+    expect((await launch(['apps', 'list', '--json'])).stdout).toBe('[]\n');
+    await expect(launch(['apps', 'show', 'nobody'])).rejects.toMatchObject({ code: 4 });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
