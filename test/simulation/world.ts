@@ -1,0 +1,275 @@
+/**
+ * The whole platform on a clock that stands still: the real Core API, agent and dispatcher, the memory store, and a machine
+ * that exists only in simulated time. Visitors are functions that hold a lease for as long as their request takes, and
+ * watch, as they go, that what always holds does hold.
+ */
+import type { App, Event, Policy } from '../../src/cmdb/records.ts';
+import { openMemoryStore } from '../../src/cmdb/memory.ts';
+import type { Store } from '../../src/cmdb/store.ts';
+import { Agent } from '../../src/compute/agent.ts';
+import { simulatedReadiness } from '../../src/compute/readiness.ts';
+import { SimulatedMachine, type Fault, type Happening } from '../../src/compute/simulated/machine.ts';
+import { openSimulatedEngine, type SimulatedEngine } from '../../src/compute/simulated/simulated-engine.ts';
+import { Apps } from '../../src/coreapi/apps.ts';
+import { createCore } from '../../src/coreapi/core.ts';
+import { ensureDefaults } from '../../src/coreapi/grades.ts';
+import { listAll } from '../../src/coreapi/list-all.ts';
+import type { Principal } from '../../src/coreapi/tokens.ts';
+import { PlatformError, type ErrorCode } from '../../src/errors.ts';
+import { silentLog } from '../../src/log.ts';
+import { Dispatcher } from '../../src/proxy/dispatcher.ts';
+import type { Lease } from '../../src/proxy/lease.ts';
+import type { StartSpec } from '../../src/compute/engine.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+import { Life } from './mortal.ts';
+
+/** How a request went: the app's own answer, or the code of what it was told instead. */
+export type Outcome = 'answered' | 'killed' | ErrorCode;
+
+export interface AppInput {
+  readonly name: string;
+  readonly hosts?: string[];
+  readonly policy?: Partial<Policy>;
+}
+
+interface Program {
+  readonly life: Life;
+  readonly engine: SimulatedEngine;
+  readonly agent: Agent;
+  readonly dispatcher: Dispatcher;
+}
+
+const NODE = { nodeId: 'node_sim', name: 'sim', capacity: { cpu: 8, memoryBytes: 8 * 2 ** 30 } };
+
+class WatchedMachine extends SimulatedMachine {
+  readonly #watch: (what: Happening, containerId: string) => void;
+
+  constructor(clock: FakeClock, watch: (what: Happening, containerId: string) => void) {
+    super(clock);
+    this.#watch = watch;
+  }
+
+  override record(what: Happening, nodeId: string, spec: StartSpec): void {
+    super.record(what, nodeId, spec);
+    this.#watch(what, spec.containerId);
+  }
+}
+
+export class World {
+  readonly clock = new FakeClock();
+  readonly store: Store = openMemoryStore();
+  readonly machine = new WatchedMachine(this.clock, (what, containerId) => this.#saw(what, containerId));
+  /** What should never be seen. */
+  readonly violations: string[] = [];
+  readonly outcomes: Outcome[] = [];
+  /** How the starts from now on go, by app id. */
+  readonly faults = new Map<string, Fault>();
+  /** Containers' requests in flight as the visitors know it. */
+  readonly #inFlight = new Map<string, number>();
+  readonly #capacity: { cpu: number; memoryBytes: number };
+  #principal: Principal | undefined;
+  #program: Program | undefined;
+  readonly #breakOff = new Set<(outcome: Outcome) => void>();
+
+  constructor(capacity = NODE.capacity) {
+    this.#capacity = capacity;
+  }
+
+  get #running(): Program {
+    if (!this.#program) throw new Error('the program does not run');
+    return this.#program;
+  }
+
+  get agent(): Agent {
+    return this.#running.agent;
+  }
+
+  get dispatcher(): Dispatcher {
+    return this.#running.dispatcher;
+  }
+
+  get engine(): SimulatedEngine {
+    return this.#running.engine;
+  }
+
+  async boot(): Promise<this> {
+    const life = new Life();
+    const clock = life.clock(this.clock);
+    const tenant = await ensureDefaults(this.store, this.clock);
+    this.#principal = { kind: 'operator', tenantId: tenant.id };
+    const engine = openSimulatedEngine({
+      clock,
+      nodeId: NODE.nodeId,
+      machine: this.machine,
+      faults: (_, spec) => this.faults.get(spec.appId) ?? {},
+    });
+    const core = createCore({ store: life.port(this.store), clock, random: () => 0.5 });
+    const agent = await Agent.open({
+      node: { ...NODE, capacity: this.#capacity },
+      engine: life.port(engine),
+      core,
+      readiness: simulatedReadiness(engine, clock),
+      clock,
+      log: silentLog,
+    });
+    const dispatcher = new Dispatcher({ control: agent, clock });
+    this.#program = { life, engine, agent, dispatcher };
+    return this;
+  }
+
+  /** kill -9 and a new start, as a service manager would do it. */
+  async killAndReboot(): Promise<void> {
+    const { life, engine } = this.#running;
+    life.end();
+    await engine.close(); // the dead one's ears; its containers live on
+    this.#program = undefined;
+    this.#inFlight.clear();
+    await this.boot();
+  }
+
+  async shutDown(): Promise<void> {
+    const { agent, dispatcher } = this.#running;
+    dispatcher.close();
+    await this.#meanwhile(agent.close({ leaveRunning: false, timeoutMs: 60_000 }));
+  }
+
+  #apps(): { apps: Apps; principal: Principal } {
+    if (!this.#principal) throw new Error('the program does not run');
+    return {
+      apps: new Apps({ store: this.store, gateway: this.agent, clock: this.clock }),
+      principal: this.#principal,
+    };
+  }
+
+  async createApp({ name, hosts = [`${name}.test`], policy = {} }: AppInput): Promise<App> {
+    const { apps, principal } = this.#apps();
+    const signal = new AbortController().signal;
+    const body = { name, hosts, command: ['serve'], cwd: '/', policy };
+    return (await apps.create(principal, body, { signal })).app;
+  }
+
+  async deploy(name: string): Promise<void> {
+    const { apps, principal } = this.#apps();
+    await apps.deploy(principal, name, {}, { signal: new AbortController().signal });
+  }
+
+  async deleteApp(name: string): Promise<void> {
+    const { apps, principal } = this.#apps();
+    await apps.delete(principal, name);
+  }
+
+  /** A visitor's request that takes `takesMs` to be answered. Resolves when the visitor has an answer. */
+  async visit(host: string, takesMs = 5): Promise<Outcome> {
+    const outcome = await this.#visit(host, takesMs);
+    this.outcomes.push(outcome);
+    return outcome;
+  }
+
+  async #visit(host: string, takesMs: number): Promise<Outcome> {
+    const { dispatcher, life } = this.#running;
+    const killed = life.over.then((): Outcome => 'killed');
+    try {
+      const leased = dispatcher.acquire(host, { bodyBytes: 0 });
+      let lease = await Promise.race([leased, killed]);
+      if (lease === 'killed') return lease;
+      if (!this.#send(lease as Lease)) {
+        lease = await Promise.race([(lease as Lease).fail('connect'), killed]);
+        if (lease === 'killed') return lease;
+        if (!this.#send(lease as Lease)) {
+          (lease as Lease).suspect();
+          (lease as Lease).release();
+          return 'upstream_broken';
+        }
+      }
+      return await this.#transfer(lease as Lease, takesMs, killed);
+    } catch (thrown) {
+      return PlatformError.from(thrown).code;
+    }
+  }
+
+  /** Whether the container takes the request. It may have died unseen, but it must not sleep or be starting. */
+  #send(lease: Lease): boolean {
+    const { containerId } = lease.endpoint;
+    const container = this.machine.find(containerId);
+    if (container?.status === 'paused')
+      this.violations.push(`a request was sent to ${containerId}, which is paused`);
+    if (container && !container.exit && !container.isListening) {
+      this.violations.push(`a request was sent to ${containerId}, which does not listen`);
+    }
+    return this.engine.noteRequest(containerId);
+  }
+
+  async #transfer(lease: Lease, takesMs: number, killed: Promise<Outcome>): Promise<Outcome> {
+    const { containerId } = lease.endpoint;
+    const container = this.machine.find(containerId);
+    this.#inFlight.set(containerId, (this.#inFlight.get(containerId) ?? 0) + 1);
+    lease.answered();
+    const broken = Promise.withResolvers<Outcome>();
+    this.#breakOff.add(broken.resolve);
+    lease.onAbort = () => broken.resolve('upstream_broken');
+    void container?.ended.then(() => broken.resolve('upstream_broken'));
+    const done = new Promise<Outcome>((resolve) => void this.clock.after(takesMs, () => resolve('answered')));
+    const outcome = await Promise.race([done, broken.promise, killed]);
+    this.#breakOff.delete(broken.resolve);
+    if (outcome === 'killed') return outcome;
+    const left = (this.#inFlight.get(containerId) ?? 1) - 1;
+    if (left === 0) this.#inFlight.delete(containerId);
+    else this.#inFlight.set(containerId, left);
+    lease.release();
+    return outcome;
+  }
+
+  /** The network to the node is cut: nothing can be asked of its engine, nothing reaches its containers. */
+  loseNode(): void {
+    this.engine.loseNode();
+    for (const breakOff of [...this.#breakOff]) breakOff('upstream_broken');
+  }
+
+  advance(byMs: number): Promise<void> {
+    return this.clock.advance(byMs);
+  }
+
+  /** Lets an operation that needs time to pass come to its end. */
+  async #meanwhile<T>(work: Promise<T>): Promise<T> {
+    let done = false;
+    const finished = work.finally(() => (done = true));
+    finished.catch(() => undefined);
+    for (let i = 0; i < 1_000; i++) {
+      await settle();
+      if (done) break;
+      await this.clock.advance(100);
+    }
+    return finished;
+  }
+
+  /** What always holds, looked at whenever something happens on the machine. */
+  #saw(what: Happening, containerId: string): void {
+    const inFlight = this.#inFlight.get(containerId) ?? 0;
+    if ((what === 'paused' || what === 'stopped') && inFlight > 0) {
+      this.violations.push(`${containerId} was ${what} with ${inFlight} requests in flight`);
+    }
+    if (what === 'started') {
+      const { appId } = this.machine.find(containerId)?.spec ?? {};
+      const starting = this.machine
+        .list()
+        .filter((one) => one.spec.appId === appId && !one.exit && !one.isListening);
+      if (starting.length > 1)
+        this.violations.push(`${starting.length} containers of ${appId ?? ''} start at once`);
+    }
+  }
+
+  events(): Promise<Event[]> {
+    return this.store.listEvents({ limit: 1_000 });
+  }
+
+  containers() {
+    return listAll(this.store, 'container', {});
+  }
+
+  /** How often something happened on the machine. */
+  count(what: Happening, appId?: string): number {
+    return this.machine.history.filter(
+      (entry) => entry.what === what && (appId === undefined || entry.appId === appId),
+    ).length;
+  }
+}
