@@ -1,4 +1,5 @@
 /** Reading and writing the small text files that cgroups are made of, alike for both versions. */
+import { constants } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { PlatformError } from '../../errors.ts';
@@ -41,7 +42,7 @@ export async function readKey(path: string, key: string): Promise<number> {
 
 /** Writes where the kernel has the file at all (swap accounting, for one, can be switched off). */
 export async function writeIfThere(path: string, value: string): Promise<void> {
-  await writeFile(path, value, { flag: 'r+' }).catch((error: unknown) => {
+  await writeFile(path, value, { flag: constants.O_WRONLY | constants.O_TRUNC }).catch((error: unknown) => {
     if (!hasCode(error, 'ENOENT')) throw error;
   });
 }
@@ -81,7 +82,7 @@ export async function untilKernel(what: string, isSo: () => Promise<boolean>): P
   const deadlineMs = performance.now() + KERNEL_TIMEOUT_MS;
   while (!(await isSo())) {
     if (performance.now() > deadlineMs)
-      throw new Error(`${what} did not happen within ${KERNEL_TIMEOUT_MS} ms`);
+      throw new PlatformError('engine_unavailable', `${what} had no effect within ${KERNEL_TIMEOUT_MS} ms`);
     await pause(1);
   }
 }
