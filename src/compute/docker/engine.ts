@@ -1,0 +1,364 @@
+/**
+ * The Docker driver. What makes it quick is prepared ahead: a start takes a sandbox from the pool, whose address is known,
+ * and then asks the engine two things, create and start. What makes it safe to kill is that nothing of it matters: every
+ * container, sandbox and network carries the node's label, and `prepare` finds them again.
+ */
+import { systemClock } from '../../clock.ts';
+import type { Clock } from '../../clock.ts';
+import type { Resources } from '../../cmdb/records.ts';
+import { PlatformError } from '../../errors.ts';
+import { silentLog } from '../../log.ts';
+import type { Log } from '../../log.ts';
+import type {
+  ContainerStats,
+  Engine,
+  EngineCapabilities,
+  EngineContainer,
+  ExitEvent,
+  LogLine,
+  LogOptions,
+  PullProgress,
+  ResolvedImage,
+  StartSpec,
+  Started,
+} from '../engine.ts';
+import { DockerApi, explain, isFailure } from './api.ts';
+import type { ContainerDetails, DockerEvent } from './api.ts';
+import { limitsOf } from './container-spec.ts';
+import { describe, hasProcess } from './describe.ts';
+import { EventWatch } from './event-watch.ts';
+import { Exits } from './exits.ts';
+import { resolveImage } from './images.ts';
+import { LABEL, containerName, ofNode } from './labels.ts';
+import { logLines } from './logs.ts';
+import { Occupancy } from './occupancy.ts';
+import { Recovery } from './recovery.ts';
+import { SandboxPool } from './sandbox-pool.ts';
+import { Sandboxes } from './sandboxes.ts';
+import { Starts } from './starts.ts';
+import { StatsSource } from './stats.ts';
+
+export const DEFAULT_SOCKET_PATH = '/var/run/docker.sock';
+
+export interface DockerEngineOptions {
+  readonly nodeId: string;
+  readonly socketPath?: string;
+  readonly clock?: Clock;
+  readonly log?: Log;
+  /** Sandboxes kept ready; 2 unless told. */
+  readonly poolSize?: number;
+  /** A sandbox that has served so many apps is replaced; 100 unless told. */
+  readonly sandboxMaxUses?: number;
+  /** … or that is so old; a day unless told. */
+  readonly sandboxMaxAgeMs?: number;
+  /** How long an address is left unused between two apps; 1 s unless told. */
+  readonly sandboxRestMs?: number;
+  /** After this time without an answer the engine counts as away; 30 s unless told. */
+  readonly callTimeoutMs?: number;
+}
+
+export interface DockerEngine extends Engine {
+  /**
+   * The address ranges (CIDR) of this node's containers. A container reaches whatever the host binds to 0.0.0.0 through
+   * the bridge's gateway; servers of the platform refuse connections that come from here. Known after `prepare`.
+   * Errors: `engine_unavailable`.
+   */
+  containerSubnets(): Promise<string[]>;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const REFILL_DELAY_MS = 250;
+/** Inspections under way at once when all containers are looked at. */
+const INSPECT_AT_ONCE = 8;
+
+/** Nothing is asked of the engine before `prepare`. */
+export function openDockerEngine(options: DockerEngineOptions): DockerEngine {
+  return new Driver(options);
+}
+
+/** The engine's version, if one answers at the socket. Errors: `engine_unavailable`. */
+export async function dockerVersion(socketPath = DEFAULT_SOCKET_PATH, timeoutMs = 2_000): Promise<string> {
+  const api = new DockerApi({ socketPath, callTimeoutMs: timeoutMs });
+  try {
+    return (await api.version()).version;
+  } finally {
+    api.close();
+  }
+}
+
+class Driver implements DockerEngine {
+  readonly name = 'docker';
+  readonly capabilities: EngineCapabilities = {
+    isolation: true,
+    workloads: ['image'],
+    pause: true,
+    limits: true,
+    liveUpdate: true,
+  };
+  readonly #nodeId: string;
+  readonly #log: Log;
+  readonly #api: DockerApi;
+  readonly #sandboxes: Sandboxes;
+  readonly #pool: SandboxPool;
+  readonly #occupancy: Occupancy;
+  readonly #exits: Exits;
+  readonly #watch: EventWatch<DockerEvent>;
+  readonly #stats: StatsSource;
+  readonly #starts: Starts;
+  readonly #recovery: Recovery;
+  #closed = false;
+
+  constructor(options: DockerEngineOptions) {
+    const { nodeId, clock = systemClock, log = silentLog, socketPath = DEFAULT_SOCKET_PATH } = options;
+    const onError = (error: unknown) =>
+      log.warn({ nodeId, error: String(error) }, 'the docker engine failed in the background');
+    this.#nodeId = nodeId;
+    this.#log = log;
+    this.#api = new DockerApi({
+      socketPath,
+      clock,
+      ...(options.callTimeoutMs !== undefined && { callTimeoutMs: options.callTimeoutMs }),
+    });
+    this.#sandboxes = new Sandboxes(this.#api, nodeId, clock);
+    this.#pool = new SandboxPool({
+      size: options.poolSize ?? 2,
+      maxUses: options.sandboxMaxUses ?? 100,
+      maxAgeMs: options.sandboxMaxAgeMs ?? DAY_MS,
+      restMs: options.sandboxRestMs ?? 1_000,
+      refillDelayMs: REFILL_DELAY_MS,
+      clock,
+      make: () => this.#sandboxes.make(),
+      discard: (sandbox) => this.#sandboxes.discard(sandbox),
+      onError,
+    });
+    this.#occupancy = new Occupancy(this.#pool);
+    this.#exits = new Exits({ api: this.#api, onGone: (containerId) => this.#gone(containerId), onError });
+    this.#starts = new Starts({
+      api: this.#api,
+      nodeId,
+      clock,
+      sandboxes: this.#sandboxes,
+      pool: this.#pool,
+      occupancy: this.#occupancy,
+      lives: this.#exits.lives,
+      onEnded: (life) => this.#exits.tell(life),
+      onError,
+    });
+    this.#recovery = new Recovery({
+      api: this.#api,
+      nodeId,
+      log,
+      sandboxes: this.#sandboxes,
+      pool: this.#pool,
+      occupancy: this.#occupancy,
+      exits: this.#exits,
+      starts: this.#starts,
+    });
+    this.#watch = new EventWatch({
+      clock,
+      open: (signal) => this.#api.events(ofNode(nodeId), ['die', 'oom'], signal),
+      onEvent: (event) => this.#recovery.event(event),
+      onReconnected: () => this.#recovery.run(),
+      onError,
+    });
+    this.#stats = new StatsSource(this.#api, clock);
+  }
+
+  async prepare(): Promise<void> {
+    this.#assertOpen();
+    await this.#sandboxes.prepare();
+    await this.#watch.start();
+    await this.#recovery.run();
+  }
+
+  containerSubnets(): Promise<string[]> {
+    return this.#sandboxes.subnets();
+  }
+
+  resolveImage(
+    image: string,
+    onProgress: (progress: PullProgress) => void,
+    signal: AbortSignal,
+  ): Promise<ResolvedImage> {
+    return resolveImage(this.#api, image, onProgress, signal);
+  }
+
+  async start(spec: StartSpec, signal: AbortSignal): Promise<Started> {
+    this.#assertOpen();
+    return this.#starts.start(spec, signal);
+  }
+
+  async stop(containerId: string, graceMs: number): Promise<void> {
+    const life = this.#exits.lives.ending(containerId);
+    try {
+      // The engine wakes a paused container itself, once the signal is sent. It counts in whole seconds.
+      await this.#api.stop(this.#name(containerId), Math.ceil(graceMs / 1000));
+    } catch (thrown) {
+      // It has ended already, it is not there, or it was removed meanwhile: or it lives, and that is a failure.
+      const found =
+        isFailure(thrown) && !isFailure(thrown, 404) && !isFailure(thrown, 304)
+          ? await this.inspect(containerId).catch(() => undefined)
+          : undefined;
+      if (!isFailure(thrown) || (found && hasProcess(found.status))) {
+        this.#exits.lives.endingFailed(life);
+        throw failed('stop', containerId, thrown);
+      }
+    }
+    this.#exits.lives.forget(life);
+    this.#gone(containerId);
+  }
+
+  async remove(containerId: string): Promise<void> {
+    const life = this.#exits.lives.ending(containerId);
+    try {
+      await this.#sandboxes.removeContainer(this.#name(containerId));
+    } catch (thrown) {
+      this.#exits.lives.endingFailed(life);
+      throw failed('remove', containerId, thrown);
+    }
+    this.#exits.lives.forget(life);
+    this.#gone(containerId);
+  }
+
+  async pause(containerId: string): Promise<void> {
+    await this.#become('paused', containerId, (name) => this.#api.pause(name));
+  }
+
+  async unpause(containerId: string): Promise<void> {
+    await this.#become('running', containerId, (name) => this.#api.unpause(name));
+  }
+
+  async updateResources(containerId: string, resources: Resources): Promise<void> {
+    try {
+      await this.#api.update(this.#name(containerId), limitsOf(resources));
+    } catch (thrown) {
+      if (isFailure(thrown, 404)) throw unknown(containerId);
+      if (!isFailure(thrown)) throw thrown;
+      throw new PlatformError('unsupported', `Docker cannot resize ${containerId}: ${thrown.message}`, {
+        cause: thrown,
+        hint: 'A container cannot be given less memory than it uses; a new one can.',
+      });
+    }
+  }
+
+  async inspect(containerId: string): Promise<EngineContainer | undefined> {
+    const details = await this.#inspect(containerId);
+    return details && describe(details, this.#occupancy.of(containerId)?.host);
+  }
+
+  async listOwn(): Promise<EngineContainer[]> {
+    const rows = await this.#api.list(ofNode(this.#nodeId));
+    const ids = rows.flatMap(({ Labels }) => Labels[LABEL.container] ?? []);
+    const found: EngineContainer[] = [];
+    const inspectNext = async () => {
+      for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
+        const container = await this.inspect(id);
+        if (container) found.push(container);
+      }
+    };
+    await Promise.all(Array.from({ length: INSPECT_AT_ONCE }, inspectNext));
+    return found;
+  }
+
+  async *logs(containerId: string, { follow, tailLines, signal }: LogOptions): AsyncGenerator<LogLine> {
+    const gaveUp = () => signal.aborted;
+    if (gaveUp()) return;
+    const stream = await this.#api
+      .logs(this.#name(containerId), { follow, tailLines })
+      .catch((thrown: unknown) => {
+        throw isFailure(thrown, 404) ? unknown(containerId) : failed('read the log of', containerId, thrown);
+      });
+    const destroy = () => stream.destroy();
+    signal.addEventListener('abort', destroy, { once: true });
+    try {
+      for await (const line of logLines(stream)) {
+        if (gaveUp()) return;
+        yield line;
+      }
+    } catch (thrown) {
+      if (!gaveUp()) throw explain(thrown, this.#api.socketPath);
+    } finally {
+      signal.removeEventListener('abort', destroy);
+      stream.destroy();
+    }
+  }
+
+  onExit(listener: (event: ExitEvent) => void): () => void {
+    return this.#exits.on(listener);
+  }
+
+  async stats(containerId: string): Promise<ContainerStats> {
+    const stats = await this.#stats.of(containerId, () => this.#inspect(containerId));
+    if (!stats) throw unknown(containerId);
+    return stats;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#watch.close();
+    await this.#pool.close();
+    try {
+      await this.#sandboxes.removeNetwork();
+    } catch (error) {
+      // It is found again, and used, by the next process of this node.
+      this.#log.warn({ nodeId: this.#nodeId, error: String(error) }, 'the network could not be removed');
+    }
+    this.#api.close();
+  }
+
+  /** Pauses or unpauses; asks what is the case only when the engine refuses, most often because it is so already. */
+  async #become(
+    wanted: 'paused' | 'running',
+    containerId: string,
+    act: (name: string) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await act(this.#name(containerId));
+    } catch (thrown) {
+      if (!isFailure(thrown)) throw thrown;
+      const found = await this.inspect(containerId);
+      if (!found) throw unknown(containerId);
+      if (found.status === wanted) return;
+      if (hasProcess(found.status))
+        throw failed(wanted === 'paused' ? 'pause' : 'unpause', containerId, thrown);
+      throw new PlatformError('invalid_transition', `${containerId} does not run: it is ${found.status}`, {
+        cause: thrown,
+      });
+    }
+  }
+
+  /** Nothing of the container runs any more. */
+  #gone(containerId: string): void {
+    this.#stats.forget(containerId);
+    this.#occupancy.release(containerId);
+  }
+
+  async #inspect(containerId: string): Promise<ContainerDetails | undefined> {
+    try {
+      return await this.#api.inspect(this.#name(containerId));
+    } catch (thrown) {
+      if (isFailure(thrown, 404)) return undefined;
+      throw failed('inspect', containerId, thrown);
+    }
+  }
+
+  #name(containerId: string): string {
+    return containerName(this.#nodeId, containerId);
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new PlatformError('shutting_down', 'the docker engine driver is closed');
+  }
+}
+
+const unknown = (containerId: string) =>
+  new PlatformError('not_found', `Docker has no container for ${containerId} on this node`);
+
+/** The engine answered, with an error that nothing is known to do about. */
+const failed = (what: string, containerId: string, thrown: unknown) =>
+  isFailure(thrown)
+    ? new PlatformError('internal', `Docker cannot ${what} ${containerId}: ${thrown.message}`, {
+        cause: thrown,
+      })
+    : thrown;

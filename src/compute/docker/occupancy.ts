@@ -1,0 +1,46 @@
+/**
+ * Which container lives in which sandbox. A container holds one while it runs or is paused and not a moment longer: an app
+ * that sleeps holds none.
+ */
+import type { Sandbox, SandboxPool } from './sandbox-pool.ts';
+
+export class Occupancy {
+  readonly #pool: SandboxPool;
+  readonly #byContainer = new Map<string, Sandbox>();
+
+  constructor(pool: SandboxPool) {
+    this.#pool = pool;
+  }
+
+  of(containerId: string): Sandbox | undefined {
+    return this.#byContainer.get(containerId);
+  }
+
+  hold(containerId: string, sandbox: Sandbox): void {
+    this.#byContainer.set(containerId, sandbox);
+  }
+
+  /** The container has ended or is gone: nothing of it is left in the sandbox. Idempotent. */
+  release(containerId: string): void {
+    const sandbox = this.#byContainer.get(containerId);
+    if (sandbox && this.#byContainer.delete(containerId)) this.#pool.giveBack(sandbox);
+  }
+
+  /** Takes the sandbox from a container without giving it back: something may still run in it. */
+  evict(containerId: string): Sandbox | undefined {
+    const sandbox = this.#byContainer.get(containerId);
+    this.#byContainer.delete(containerId);
+    return sandbox;
+  }
+
+  /** A sandbox does not run any more. Returns the container that lived in it and now has no network. */
+  died(sandboxId: string): string | undefined {
+    this.#pool.lost(sandboxId);
+    for (const [containerId, sandbox] of this.#byContainer) {
+      if (sandbox.id !== sandboxId) continue;
+      sandbox.dead = true;
+      return containerId;
+    }
+    return undefined;
+  }
+}
