@@ -277,6 +277,15 @@ describe('the process engine', () => {
     await until('the descriptors to be closed', async () => (await descriptors()) <= before);
   });
 
+  it('has nothing on the machine while it has no container, so that being killed then leaves nothing', async () => {
+    const engine = await open();
+    const spec = harness.spec({ kind: 'listens' });
+    await engine.start(spec, never());
+    expect(await harness.left()).not.toEqual([]);
+    await engine.remove(spec.containerId);
+    expect(await harness.left()).toEqual([]);
+  });
+
   it('starts nothing that it has not noted: a process whose gate never opens ends by itself', () => {
     // The gate is the engine's own script; here its pipe is closed without a line, as the kernel does for a dead writer.
     const text = execFileSync(

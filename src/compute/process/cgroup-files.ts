@@ -1,11 +1,15 @@
 /** Reading and writing the small text files that cgroups are made of, alike for both versions. */
 import { constants } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { PlatformError } from '../../errors.ts';
 
 /** How long the kernel is given to do what it was told (freeze, let go of a group whose processes died). */
 const KERNEL_TIMEOUT_MS = 2_000;
+
+/** How often a group is made anew because its parent was removed meanwhile. */
+const MAX_TRIES = 10;
 
 /** CPU bandwidth is dealt out in periods of 100 ms; the kernel takes no quota under 1 ms. */
 export const CPU_PERIOD_US = 100_000;
@@ -19,6 +23,26 @@ export async function makeFolder(path: string): Promise<void> {
   await mkdir(path).catch((error: unknown) => {
     if (!hasCode(error, 'EEXIST')) throw error;
   });
+}
+
+/**
+ * Makes the group `id` in a parent that is there only as long as it has a group, so that nothing is left of a node without
+ * containers, however its platform ended. Where the parent went in between, both are made again.
+ */
+export async function makeGroup(
+  parent: string,
+  id: string,
+  prepareParent: () => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
+  for (let tries = 1; ; tries++)
+    try {
+      await makeFolder(parent);
+      await prepareParent();
+      await makeFolder(join(parent, id));
+      return;
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT') || tries === MAX_TRIES) throw error;
+    }
 }
 
 export async function readPids(path: string): Promise<number[]> {

@@ -10,6 +10,7 @@ import {
   cpuQuotaUs,
   listFolders,
   makeFolder,
+  makeGroup,
   readKey,
   readNumber,
   readPids,
@@ -30,9 +31,9 @@ export async function openCgroupsV1(
 ): Promise<Cgroups | undefined> {
   const parents = [...new Set(Object.values(mounts))].map((mount) => join(mount, parent));
   const made = await Promise.allSettled(parents.map(makeFolder));
-  if (made.every(({ status }) => status === 'fulfilled')) return new CgroupsV1(mounts, parent, parents);
   await Promise.all(parents.map(removeIfEmpty));
-  return undefined;
+  const isWritable = made.every(({ status }) => status === 'fulfilled');
+  return isWritable ? new CgroupsV1(mounts, parent, parents) : undefined;
 }
 
 class CgroupsV1 implements Cgroups {
@@ -49,7 +50,7 @@ class CgroupsV1 implements Cgroups {
   }
 
   async create(id: string, resources: Resources): Promise<void> {
-    await Promise.all(this.#parents.map((parent) => makeFolder(join(parent, id))));
+    await Promise.all(this.#parents.map((parent) => makeGroup(parent, id)));
     await this.update(id, resources);
   }
 
@@ -120,16 +121,17 @@ class CgroupsV1 implements Cgroups {
   }
 
   async remove(id: string): Promise<void> {
-    await Promise.all(this.#parents.map((parent) => removeGroup(join(parent, id))));
+    await Promise.all(
+      this.#parents.map(async (parent) => {
+        await removeGroup(join(parent, id));
+        await removeIfEmpty(parent);
+      }),
+    );
   }
 
   async list(): Promise<string[]> {
     const lists = await Promise.all(this.#parents.map(listFolders));
     return [...new Set(lists.flat())];
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#parents.map(removeIfEmpty));
   }
 
   #file(controller: V1Controller, id: string, name: string): string {

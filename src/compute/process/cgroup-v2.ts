@@ -10,6 +10,7 @@ import {
   cpuQuotaUs,
   listFolders,
   makeFolder,
+  makeGroup,
   readKey,
   readNumber,
   readPids,
@@ -27,16 +28,22 @@ export async function openCgroupsV2(root: string, parent: string): Promise<Cgrou
   const available = await readFile(join(root, 'cgroup.controllers'), 'utf8').catch(() => '');
   if (!CONTROLLERS.every((controller) => available.trim().split(' ').includes(controller))) return undefined;
   const folder = join(root, parent);
-  const passOn = CONTROLLERS.map((controller) => `+${controller}`).join(' ');
   try {
-    await writeFile(join(root, 'cgroup.subtree_control'), passOn);
+    await passOn(root);
     await makeFolder(folder);
-    await writeFile(join(folder, 'cgroup.subtree_control'), passOn);
+    await passOn(folder);
+    return new CgroupsV2(folder);
   } catch {
-    await removeIfEmpty(folder);
     return undefined;
+  } finally {
+    await removeIfEmpty(folder);
   }
-  return new CgroupsV2(folder);
+}
+
+/** Lets the groups in this one be limited. */
+async function passOn(folder: string): Promise<void> {
+  const controllers = CONTROLLERS.map((controller) => `+${controller}`).join(' ');
+  await writeFile(join(folder, 'cgroup.subtree_control'), controllers);
 }
 
 class CgroupsV2 implements Cgroups {
@@ -48,7 +55,7 @@ class CgroupsV2 implements Cgroups {
   }
 
   async create(id: string, resources: Resources): Promise<void> {
-    await makeFolder(join(this.#folder, id));
+    await makeGroup(this.#folder, id, () => passOn(this.#folder));
     await writeIfThere(this.#file(id, 'memory.swap.max'), '0');
     await this.update(id, resources);
   }
@@ -101,14 +108,11 @@ class CgroupsV2 implements Cgroups {
 
   async remove(id: string): Promise<void> {
     await removeGroup(join(this.#folder, id));
+    await removeIfEmpty(this.#folder);
   }
 
   async list(): Promise<string[]> {
     return listFolders(this.#folder);
-  }
-
-  async close(): Promise<void> {
-    await removeIfEmpty(this.#folder);
   }
 
   #file(id: string, name: string): string {

@@ -29,8 +29,6 @@ export interface Cgroups {
   remove(id: string): Promise<void>;
   /** The ids of all groups there are. */
   list(): Promise<string[]>;
-  /** Removes what carries the groups, if no group is left in it. */
-  close(): Promise<void>;
 }
 
 export interface CgroupUsage {

@@ -264,7 +264,6 @@ class ProcessEngine implements Engine {
     this.#exitListeners.clear();
     await Promise.allSettled([...this.#starting.values(), ...this.#removing.values()]);
     await Promise.all([...this.#processes.values()].map((managed) => managed.release()));
-    await this.#cgroups?.close();
   }
 
   #find(containerId: string): ManagedProcess {
