@@ -59,13 +59,16 @@ const gradeName = z.string().min(1).max(63).nullable().meta({
   default: null,
 });
 
-const minReplicas = whole(
-  { min: 0, max: 100 },
-  DEFAULT_POLICY.minReplicas,
-  'Containers kept even without requests. Only 0 is taken for now.',
-).refine((count) => count === 0, {
-  error: 'must be 0 for now: keeping containers warm comes with reactive scaling',
-});
+const minReplicas = z
+  .int()
+  .min(0)
+  .refine((count) => count === 0, {
+    error: 'must be 0 for now: keeping containers warm comes with reactive scaling',
+  })
+  .meta({
+    description: 'Containers kept even without requests. Only 0 is taken for now.',
+    default: DEFAULT_POLICY.minReplicas,
+  });
 
 const concurrency = z.strictObject({
   target: whole(

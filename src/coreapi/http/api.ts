@@ -3,7 +3,6 @@
  * route. Every refusal is a problem document. Sockets are server.ts.
  */
 import { OpenAPIHono } from '@hono/zod-openapi';
-import { bodyLimit } from 'hono/body-limit';
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
 import type { Store } from '../../cmdb/store.ts';
@@ -15,6 +14,7 @@ import type { NodeGateway } from '../core-api.ts';
 import { problemResponse } from '../problem.ts';
 import { authenticate } from '../tokens.ts';
 import { Reader } from '../views-read.ts';
+import { boundedBody } from './body.ts';
 import { addEndpoint, json, type Api, type ApiEnv } from './endpoint.ts';
 import { invalidInput, toPlatformError } from './errors.ts';
 import type { NdjsonOptions } from './ndjson.ts';
@@ -52,7 +52,11 @@ export function createApi(options: ApiOptions): Api {
     return error;
   };
   const streams: NdjsonOptions = { clock, shutdown, onError };
-  api.onError((thrown) => problemResponse(onError(thrown)));
+  api.onError((thrown) => {
+    const error = onError(thrown);
+    // Part of such a body may still be on its way: nothing else can follow on its connection.
+    return problemResponse(error, error.code === 'body_too_large' ? { connection: 'close' } : {});
+  });
   api.notFound((c) => unknownRoute(api, c.req.method, c.req.path));
 
   api.use('/v1/*', async (c, next) => {
@@ -61,15 +65,7 @@ export function createApi(options: ApiOptions): Api {
     c.set('principal', await authenticate(token, options));
     return next();
   });
-  api.use(
-    '/v1/*',
-    bodyLimit({
-      maxSize: MAX_BODY_BYTES,
-      onError: () => {
-        throw new PlatformError('body_too_large', `the body is larger than ${MAX_BODY_BYTES} bytes`);
-      },
-    }),
-  );
+  api.use('/v1/*', boundedBody(MAX_BODY_BYTES));
 
   addAppRoutes(api, new Apps({ store, gateway, clock }), streams);
   addReadRoutes(api, { reader: new Reader(store), logs: new AppLogs({ store, gateway }), streams });

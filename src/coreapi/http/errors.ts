@@ -33,7 +33,9 @@ function fieldName(path: readonly PropertyKey[]): string {
 /** The validator's words, less its preambles. */
 function plain(message: string): string {
   if (message.endsWith('received undefined')) return 'is missing';
-  return message.replace(/^(Invalid input|Too big|Too small): /, '');
+  return message
+    .replace(/^(Invalid input|Too big|Too small): /, '')
+    .replace('expected int,', 'expected a whole number,');
 }
 
 /** `body` for a body, `bad_request` for the rest of a request. */

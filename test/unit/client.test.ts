@@ -1,0 +1,178 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { createClient } from '../../src/coreapi/client.ts';
+import { fromProblem, problemResponse, toProblem } from '../../src/coreapi/problem.ts';
+import { ERROR_CODES, PlatformError, type ErrorCode } from '../../src/errors.ts';
+import { take } from '../e2e/api-support.ts';
+
+const TOKEN = 'a-secret-token-0123456789';
+
+/** A client whose server answers as the test says. */
+function clientOf(answer: (url: URL, init: RequestInit) => Response | Promise<Response>) {
+  return createClient({
+    url: 'http://127.0.0.1:9080/',
+    token: TOKEN,
+    fetch: async (input, init = {}) => answer(input as URL, init),
+  });
+}
+
+function streamOf(...chunks: string[]): Response {
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(Buffer.from(chunk, 'latin1'));
+      controller.close();
+    },
+  });
+  return new Response(body);
+}
+
+describe('a problem document', () => {
+  it('carries every error to the other side and back', () => {
+    for (const code of Object.keys(ERROR_CODES) as ErrorCode[]) {
+      if (code === 'internal') continue;
+      const fields = [{ field: 'policy.cpu', reason: 'is wrong' }];
+      const error = new PlatformError(code, 'what happened', { hint: 'what to do', fields });
+      const back = fromProblem(toProblem(error), { status: error.status });
+      expect(back).toMatchObject({ code, message: 'what happened', hint: 'what to do', fields });
+    }
+  });
+
+  it('says when to try again in whole seconds', () => {
+    const error = new PlatformError('start_backoff', 'later', { retryAfterMs: 1_200 });
+    expect(problemResponse(error).headers.get('retry-after')).toBe('2');
+  });
+
+  it('tells a caller nothing of what broke inside', () => {
+    const error = new PlatformError('internal', 'secret', { hint: 'secret', cause: new Error('secret') });
+    expect(JSON.stringify(toProblem(error))).not.toContain('secret');
+  });
+});
+
+describe('the client', () => {
+  it('turns a refusal into the error it was', async () => {
+    const fields = [{ field: 'hosts', reason: 'x is taken' }];
+    const client = clientOf(() =>
+      problemResponse(
+        new PlatformError('host_taken', 'x is taken', { hint: 'choose', fields, retryAfterMs: 3_000 }),
+      ),
+    );
+    await expect(client.getApp('a')).rejects.toMatchObject({
+      code: 'host_taken',
+      message: 'x is taken',
+      hint: 'choose',
+      fields,
+      retryAfterMs: 3_000,
+    });
+  });
+
+  it('says so when it is not a Core API that answers', async () => {
+    const client = clientOf(() => new Response('<html>', { status: 502 }));
+    await expect(client.getApp('a')).rejects.toMatchObject({ code: 'internal' });
+    await expect(client.getApp('a')).rejects.toThrow('answered 502 without a problem document');
+    const other = clientOf(() => new Response('<html>'));
+    await expect(other.getApp('a')).rejects.toMatchObject({ code: 'api_unavailable' });
+    await expect(take(other.logs('a'), 1)).resolves.toEqual([]);
+    await expect(take(clientOf(() => new Response('<html>\n')).logs('a'), 1)).rejects.toThrow(
+      'lines of JSON',
+    );
+  });
+
+  it('names the address and the way to start a server where nobody listens', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    server.close();
+    await once(server, 'close');
+    await expect(createClient({ url, token: TOKEN }).listApps()).rejects.toMatchObject({
+      code: 'api_unavailable',
+      message: `no Core API answers at ${url} (ECONNREFUSED)`,
+      hint: expect.stringContaining('mayfly up') as string,
+    });
+  });
+
+  it('refuses a URL that is none, and a token that cannot be one without quoting it', () => {
+    expect(() => createClient({ url: 'localhost:9080', token: TOKEN })).toThrow('"localhost:9080"');
+    const bad = 'secret\nvalue';
+    expect(() => createClient({ url: 'http://x', token: bad })).toThrow(PlatformError);
+    expect(() => createClient({ url: 'http://x', token: bad })).not.toThrow('secret');
+  });
+
+  it('encodes what it puts in a path, and never lets a name walk through it', async () => {
+    const paths: string[] = [];
+    const client = clientOf((url) => {
+      paths.push(url.pathname + url.search);
+      return Response.json({ items: [], next: null });
+    });
+    await client.getApp('a/../b?c');
+    await client.listEvents({ app: 'x&y', limit: 3 });
+    expect(paths).toEqual(['/v1/apps/a%2F..%2Fb%3Fc', '/v1/events?app=x%26y&limit=3']);
+    for (const name of ['', '.', '..']) {
+      await expect(Promise.resolve().then(() => client.getApp(name))).rejects.toMatchObject({
+        code: 'not_found',
+      });
+    }
+  });
+
+  it('reads a list to its end', async () => {
+    const asked: (string | null)[] = [];
+    const client = clientOf((url) => {
+      const after = url.searchParams.get('after');
+      asked.push(after);
+      return Response.json(after === null ? { items: [1, 2], next: 'two' } : { items: [3], next: null });
+    });
+    expect(await client.listNodes()).toEqual([1, 2, 3]);
+    expect(asked).toEqual([null, 'two']);
+  });
+
+  it('sends the generation a change is decided on', async () => {
+    let sent: Headers | undefined;
+    const client = clientOf((_, init) => {
+      sent = new Headers(init.headers);
+      return Response.json({});
+    });
+    await client.patchApp('a', {}, { ifGeneration: 7 });
+    expect(sent?.get('if-match')).toBe('"7"');
+  });
+});
+
+describe('a stream of lines', () => {
+  it('is put together from whatever pieces it comes in, empty lines left out', async () => {
+    const first = '{"text":"gr\xc3';
+    const second = '\xbc\xc3\x9fe"}\n\n\n{"te';
+    const client = clientOf(() => streamOf(first, second, 'xt":"b"}\n'));
+    expect(await take(client.logs('a'), 9)).toEqual([{ text: 'grüße' }, { text: 'b' }]);
+  });
+
+  it('throws what its last line tells of, after what came before', async () => {
+    const problem = toProblem(new PlatformError('engine_unavailable', 'Docker is gone'));
+    const client = clientOf(() => streamOf(`{"text":"a"}\n${JSON.stringify({ type: 'error', problem })}\n`));
+    const seen: unknown[] = [];
+    const read = async () => {
+      for await (const line of client.logs('a')) seen.push(line);
+    };
+    await expect(read()).rejects.toMatchObject({ code: 'engine_unavailable', message: 'Docker is gone' });
+    expect(seen).toEqual([{ text: 'a' }]);
+  });
+
+  it('that breaks off is api_unavailable; a change without its result as well', async () => {
+    const broken = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.error(new TypeError('terminated')),
+    });
+    await expect(take(clientOf(() => new Response(broken)).followEvents(), 1)).rejects.toMatchObject({
+      code: 'api_unavailable',
+    });
+    const body = { name: 'a', hosts: [], image: 'x' };
+    const cut = clientOf(() =>
+      streamOf('{"type":"progress","status":"x","currentBytes":0,"totalBytes":0}\n'),
+    );
+    await expect(cut.createApp(body, { onProgress: () => undefined })).rejects.toMatchObject({
+      code: 'api_unavailable',
+    });
+  });
+
+  it('whose signal has aborted is empty', async () => {
+    const client = clientOf(() => Promise.reject(new Error('not reached')));
+    expect(await take(client.logs('a', {}, AbortSignal.abort()), 1)).toEqual([]);
+  });
+});
