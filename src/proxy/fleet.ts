@@ -130,6 +130,7 @@ export class Fleet implements LeaseGiver {
   endpoints(appId: string, endpoints: readonly Endpoint[]): void {
     const app = endpoints.length > 0 ? this.#app(appId) : this.#apps.get(appId);
     if (app === undefined) return;
+    if (app.flight !== undefined) app.flight.superseded = true;
     const named = new Set(endpoints.map((endpoint) => endpoint.containerId));
     for (const upstream of [...app.upstreams]) if (!named.has(upstream.containerId)) this.#withdraw(upstream);
     for (const endpoint of endpoints) {
@@ -238,7 +239,7 @@ export class Fleet implements LeaseGiver {
   // ---- activation
 
   #activate(app: AppState): void {
-    const flight: Flight = { activation: undefined, held: 0, reported: false };
+    const flight: Flight = { activation: undefined, superseded: false, held: 0, reported: false };
     app.flight = flight;
     app.withdrawn.clear();
     app.queue.forEach((wait) => this.#join(flight, wait));
@@ -263,7 +264,7 @@ export class Fleet implements LeaseGiver {
     app.flight = undefined;
     flight.activation = activation;
     if (activation.kind !== 'warm') this.#coldStarts++;
-    if (!this.#closed)
+    if (!this.#closed && !flight.superseded)
       for (const endpoint of activation.endpoints)
         if (!app.withdrawn.has(endpoint.containerId)) this.#enable(app, endpoint);
     if (app.hasUsable) app.fruitless = 0;

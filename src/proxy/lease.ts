@@ -17,6 +17,8 @@ export interface AcquireRequest {
 export interface Flight {
   /** Set once it has succeeded. */
   activation: Activation | undefined;
+  /** The app's endpoints were pushed meanwhile: those of the answer are older. */
+  superseded: boolean;
   /** Requests that waited for it. */
   held: number;
   reported: boolean;

@@ -51,7 +51,7 @@ export interface TransportLimits {
 
 export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   connections: 20_000,
-  headerBytes: 64 * 1024,
+  headerBytes: 16 * 1024,
   targetBytes: 8 * 1024,
   headersTimeoutMs: 20_000,
   clientStallMs: 120_000,

@@ -24,16 +24,7 @@ export function waitFor<T>(promise: Promise<T>, options: WaitOptions): Promise<T
       cancel();
       signal?.removeEventListener('abort', onAbort);
     };
-    promise.then(
-      (value) => {
-        done();
-        resolve(value);
-      },
-      (error: unknown) => {
-        done();
-        reject(error as Error);
-      },
-    );
+    promise.finally(done).then(resolve, reject);
     if (signal?.aborted === true) onAbort();
     else signal?.addEventListener('abort', onAbort, { once: true });
   });

@@ -1,0 +1,38 @@
+/** One connection of a client, and the requests that are open on it: when it goes, they are told. */
+import type { Socket } from 'node:net';
+import { plainAddress } from './forward-headers.ts';
+
+/** What a connection has to know of a request in progress. */
+export interface OpenExchange {
+  /** Its request has arrived whole. */
+  readonly received: boolean;
+  /** Its answer has begun. */
+  readonly answering: boolean;
+  clientGone(): void;
+}
+
+export class ClientConnection {
+  readonly socket: Socket;
+  readonly address: string;
+  readonly exchanges = new Set<OpenExchange>();
+  /** The answer being sent is the last; what else arrives is not looked at. */
+  last = false;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    this.address = plainAddress(socket.remoteAddress ?? '');
+    socket.once('close', () => {
+      for (const exchange of [...this.exchanges]) exchange.clientGone();
+    });
+  }
+
+  /**
+   * Whether an error answer written now would be taken for the answer to what is wrong, and not for that of an earlier
+   * request which is still being served.
+   */
+  get mayAnswerNow(): boolean {
+    if (this.last || this.exchanges.size > 1) return false;
+    for (const exchange of this.exchanges) if (exchange.received || exchange.answering) return false;
+    return true;
+  }
+}

@@ -1,0 +1,42 @@
+/** What the transport counts, since its start; a plain snapshot is what `/metrics` reads. */
+
+export interface ProxyCounters {
+  requests: number;
+  /** Answers by the class of their status: ours and the apps'. */
+  status1xx: number;
+  status2xx: number;
+  status3xx: number;
+  status4xx: number;
+  status5xx: number;
+  /** Clients that went away before their answer began (499 in an access log). */
+  clientAborts: number;
+  /** Answers of apps that ended before they were complete. */
+  truncated: number;
+  /** Requests sent again on a fresh connection because a kept one had been closed. */
+  staleRetries: number;
+  /** Connections refused because of where they came from. */
+  refusedConnections: number;
+}
+
+export function newCounters(): ProxyCounters {
+  return {
+    requests: 0,
+    status1xx: 0,
+    status2xx: 0,
+    status3xx: 0,
+    status4xx: 0,
+    status5xx: 0,
+    clientAborts: 0,
+    truncated: 0,
+    staleRetries: 0,
+    refusedConnections: 0,
+  };
+}
+
+export function countStatus(counters: ProxyCounters, status: number): void {
+  if (status >= 500) counters.status5xx++;
+  else if (status >= 400) counters.status4xx++;
+  else if (status >= 300) counters.status3xx++;
+  else if (status >= 200) counters.status2xx++;
+  else counters.status1xx++;
+}

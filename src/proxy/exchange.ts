@@ -1,0 +1,370 @@
+/**
+ * One request and its answer on their way through: it asks for a lease, tries the container, decides what a failure means
+ * (another container, another connection, an error answer, a broken client connection), and gives the lease back. Whatever
+ * breaks on one side ends the other at once: a client that goes frees its container.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Clock } from '../clock.ts';
+import { PlatformError } from '../errors.ts';
+import { Attempt } from './attempt.ts';
+import type { ClientConnection, OpenExchange } from './client-connection.ts';
+import { coldHeaders } from './cold-headers.ts';
+import { countStatus } from './counters.ts';
+import type { ProxyCounters } from './counters.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { errorCode, isLocalFailure, upstreamFailure } from './failures.ts';
+import { hasToken, requestHeaders, responseHeaders } from './forward-headers.ts';
+import type { AcquireRequest, Lease } from './lease.ts';
+import type { TransportLimits } from './limits.ts';
+import { relayAnswer } from './relay-answer.ts';
+import { readRequestHead } from './request-head.ts';
+import type { RequestHead } from './request-head.ts';
+import { sendError } from './send-error.ts';
+import { StallWatch } from './stall-watch.ts';
+import type { ProxyLog } from './transport.ts';
+import { joinSockets, switchingProtocols } from './tunnel.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
+
+/** What Node buffers of a body that nobody reads yet: its stream's high-water mark and one read beyond. */
+const HELD_BODY_BYTES = 128 * 1024;
+/** RFC 9110 §9.2.2; only without a body are they sent twice. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+/** What all requests of a transport share. */
+export interface ExchangeContext {
+  readonly dispatcher: Dispatcher;
+  readonly pool: UpstreamPool;
+  readonly clock: Clock;
+  readonly log: ProxyLog;
+  readonly limits: TransportLimits;
+  readonly counters: ProxyCounters;
+  readonly isTrusted: (address: string) => boolean;
+  /** The transport takes no more requests: connections close after their answer. */
+  readonly closing: () => boolean;
+}
+
+/** A WebSocket handshake: the connection's socket is no longer the parser's. */
+export interface UpgradeOffer {
+  /** What the client sent behind its request. */
+  readonly early: Buffer;
+  /** Ends what the transport does with the socket meanwhile. */
+  readonly letGo: () => void;
+}
+
+export interface ExchangeOptions {
+  readonly context: ExchangeContext;
+  readonly connection: ClientConnection;
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly upgrade?: UpgradeOffer | undefined;
+  /** The client has its answer, or has gone. Called once. */
+  readonly onEnd: () => void;
+}
+
+export class Exchange implements AcquireRequest, OpenExchange {
+  readonly #context: ExchangeContext;
+  readonly #connection: ClientConnection;
+  readonly #req: IncomingMessage;
+  readonly #res: ServerResponse;
+  readonly #upgrade: UpgradeOffer | undefined;
+  readonly #onEnd: () => void;
+  readonly #watch: StallWatch;
+  #head: RequestHead | undefined;
+  #lease: Lease | undefined;
+  #attempt: Attempt | undefined;
+  #staleRetried = false;
+  #answering = false;
+  #tunnelled = false;
+  #ended = false;
+  #controller: AbortController | undefined;
+
+  constructor({ context, connection, req, res, upgrade, onEnd }: ExchangeOptions) {
+    this.#context = context;
+    this.#connection = connection;
+    this.#req = req;
+    this.#res = res;
+    this.#upgrade = upgrade;
+    this.#onEnd = onEnd;
+    this.#watch = new StallWatch(context.clock);
+  }
+
+  // ---- what the dispatcher and the connection ask
+
+  get bodyBytes(): number {
+    if (this.#head === undefined || this.#head.body === 'none') return 0;
+    return this.#head.body === 'chunked'
+      ? HELD_BODY_BYTES
+      : Math.min(this.#head.contentLength, HELD_BODY_BYTES);
+  }
+
+  /** Made only for requests that have to wait. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    return this.#controller.signal;
+  }
+
+  get received(): boolean {
+    return this.#req.complete;
+  }
+
+  get answering(): boolean {
+    return this.#answering;
+  }
+
+  clientGone(): void {
+    if (this.#ended || this.#tunnelled) return;
+    if (!this.#answering) this.#context.counters.clientAborts++;
+    this.#controller?.abort(new PlatformError('client_closed_request', 'the client went away'));
+    this.#end();
+  }
+
+  // ---- the way there
+
+  start(): void {
+    const { counters, limits, dispatcher } = this.#context;
+    const req = this.#req;
+    counters.requests++;
+    this.#connection.exchanges.add(this);
+    req.on('error', ignore);
+    this.#res.on('error', ignore);
+    this.#res.once('close', () => (this.#res.writableFinished ? this.#end() : this.clientGone()));
+    try {
+      this.#head = readRequestHead(
+        { method: this.#method, target: req.url ?? '', version: req.httpVersion, rawHeaders: req.rawHeaders },
+        limits,
+      );
+    } catch (error) {
+      this.#refuse(PlatformError.from(error));
+      return;
+    }
+    const placed = dispatcher.acquire(this.#head.host, this);
+    if (placed instanceof Promise) this.#await(placed);
+    else this.#send(placed, this.#head);
+  }
+
+  get #method(): string {
+    return this.#req.method ?? 'GET';
+  }
+
+  #await(placed: Promise<Lease>): void {
+    placed.then(
+      (lease) => {
+        if (this.#ended || this.#head === undefined) lease.release();
+        else this.#send(lease, this.#head);
+      },
+      (error: unknown) => this.#refuse(PlatformError.from(error)),
+    );
+  }
+
+  #send(lease: Lease, head: RequestHead): void {
+    const { pool, limits, isTrusted } = this.#context;
+    const { address } = this.#connection;
+    this.#lease = lease;
+    lease.onAbort = () =>
+      this.#refuse(new PlatformError('upstream_broken', `${lease.endpoint.containerId} had to stop`));
+    let up;
+    try {
+      up = pool.request(lease.endpoint, {
+        method: this.#method,
+        path: head.target,
+        headers: requestHeaders({
+          method: this.#method,
+          version: this.#req.httpVersion,
+          head,
+          rawHeaders: this.#req.rawHeaders,
+          peer: address,
+          peerTrusted: isTrusted(address),
+          upgrade: this.#upgrade === undefined ? undefined : 'websocket',
+        }),
+        fresh: this.#staleRetried || this.#upgrade !== undefined,
+      });
+    } catch (error) {
+      this.#refuse(new PlatformError('bad_request', 'the request cannot be passed on', { cause: error }));
+      return;
+    }
+    this.#attempt = new Attempt({
+      up,
+      req: this.#req,
+      head,
+      watch: this.#watch,
+      connectTimeoutMs: limits.connectTimeoutMs,
+      requestTimeoutMs: lease.route.requestTimeoutMs,
+      clientStallMs: limits.clientStallMs,
+      events: {
+        connectFailed: (error) => this.#connectFailed(lease, error),
+        broken: (error, stale) => this.#broken(lease, head, error, stale),
+        interim: (status, rawHeaders) => this.#interim(status, rawHeaders),
+        answer: (answer) => this.#answer(lease, answer),
+        upgraded: (answer, socket, early) => this.#upgraded(lease, answer, socket, early),
+        clientStalled: () =>
+          this.#refuse(new PlatformError('request_timeout', 'the body of the request stopped arriving')),
+        upstreamStalled: () =>
+          this.#refuse(
+            new PlatformError(
+              'upstream_timeout',
+              `${lease.route.appName} did not answer within ${lease.route.requestTimeoutMs} ms`,
+            ),
+          ),
+        closed: () => lease.release(),
+      },
+    });
+  }
+
+  #connectFailed(lease: Lease, error: Error): void {
+    this.#attempt = undefined;
+    if (isLocalFailure(error)) this.#refuse(upstreamFailure(error, lease.endpoint.containerId));
+    else this.#await(lease.fail('connect'));
+  }
+
+  #broken(lease: Lease, head: RequestHead, error: Error, stale: boolean): void {
+    this.#attempt = undefined;
+    if (stale && !this.#staleRetried && head.body === 'none' && IDEMPOTENT.has(this.#method)) {
+      // The container had closed the kept connection as we took it: it has not seen the request (RFC 9112 §9.3.1).
+      this.#staleRetried = true;
+      this.#context.counters.staleRetries++;
+      this.#send(lease, head);
+      return;
+    }
+    if (!stale) lease.suspect();
+    this.#refuse(upstreamFailure(error, lease.endpoint.containerId));
+  }
+
+  // ---- the way back
+
+  #interim(status: number, rawHeaders: readonly string[]): void {
+    if (this.#answering || this.#req.httpVersion !== '1.1') return;
+    if (status !== 100) this.#res.writeInformation(status, responseHeaders({ rawHeaders, trailers: false }));
+    else if (this.#req.headers.expect !== undefined) this.#res.writeContinue();
+  }
+
+  #answer(lease: Lease, answer: IncomingMessage): void {
+    const { counters, limits } = this.#context;
+    lease.answered();
+    this.#closeIfLast();
+    try {
+      relayAnswer({
+        answer,
+        res: this.#res,
+        req: this.#req,
+        watch: this.#watch,
+        clientStallMs: limits.clientStallMs,
+        extra: this.#coldHeaders(lease),
+        onWhole: () => {
+          // An app that has answered before it has read everything will not be read to by us.
+          if (this.#attempt?.sent === true) return;
+          this.#dropUpstream();
+          this.#req.resume();
+        },
+        onTruncated: () => this.#truncated(answer),
+        onStalled: () => this.#connection.socket.destroy(),
+      });
+    } catch (error) {
+      this.#refuse(
+        new PlatformError('upstream_broken', 'the head of the answer is not valid', { cause: error }),
+      );
+      return;
+    }
+    this.#answering = true;
+    countStatus(counters, answer.statusCode ?? 0);
+  }
+
+  #coldHeaders(lease: Lease): string[] {
+    const cold = lease.cold;
+    return cold === undefined ? [] : coldHeaders(cold, this.#context.clock.monotonicMs() - cold.arrivedAtMs);
+  }
+
+  #truncated(answer: IncomingMessage): void {
+    if (this.#ended) return;
+    this.#context.counters.truncated++;
+    this.#lease?.suspect();
+    const { socket } = this.#connection;
+    const framed = answer.headers['content-length'] !== undefined || this.#res.chunkedEncoding;
+    this.#dropUpstream();
+    // Where only the connection's end says that the answer is over, it must not end well.
+    if (framed) socket.destroy();
+    else socket.resetAndDestroy();
+  }
+
+  #upgraded(lease: Lease, answer: IncomingMessage, upstream: Socket, early: Buffer): void {
+    const { limits, counters } = this.#context;
+    const client = this.#connection.socket;
+    if (this.#upgrade === undefined || !hasToken(answer.headers.upgrade ?? '', 'websocket')) {
+      upstream.destroy();
+      this.#refuse(new PlatformError('upstream_broken', 'it switched to a protocol nobody asked for'));
+      return;
+    }
+    lease.answered();
+    this.#tunnelled = true;
+    countStatus(counters, 101);
+    this.#upgrade.letGo();
+    this.#res.detachSocket(client);
+    client.write(switchingProtocols(answer, this.#coldHeaders(lease)), 'latin1');
+    if (early.length > 0) client.write(early);
+    if (this.#upgrade.early.length > 0) upstream.write(this.#upgrade.early);
+    lease.onAbort = () => {
+      client.destroy();
+      upstream.destroy();
+    };
+    joinSockets({ client, upstream, halfCloseMs: limits.halfCloseMs, onClosed: () => this.#end() });
+  }
+
+  // ---- how it ends
+
+  /** Answers with an error; where the answer has begun already, all that can be done is to break it. */
+  #refuse(error: PlatformError): void {
+    if (this.#ended) return;
+    const { clock, limits, counters } = this.#context;
+    const containerId = this.#lease?.endpoint.containerId;
+    this.#dropUpstream();
+    if (error.code === 'client_closed_request') return;
+    this.#logFailure(error, containerId);
+    if (this.#answering) {
+      this.#connection.socket.destroy();
+      return;
+    }
+    this.#answering = true;
+    this.#watch.rest();
+    countStatus(counters, error.status);
+    if (!this.#req.complete || error.status === 400) {
+      this.#connection.last = true;
+      this.#res.shouldKeepAlive = false;
+    }
+    this.#closeIfLast();
+    sendError({ req: this.#req, res: this.#res, error, clock, lingerMs: limits.lingerMs });
+  }
+
+  #closeIfLast(): void {
+    if (!this.#context.closing()) return;
+    this.#connection.last = true;
+    this.#res.shouldKeepAlive = false;
+  }
+
+  #logFailure(error: PlatformError, containerId: string | undefined): void {
+    const { log } = this.#context;
+    if (error.code === 'internal')
+      log.error({ err: error, containerId }, 'a request failed inside the proxy');
+    else if (error.status === 502 || error.status === 504)
+      log.warn({ code: error.code, containerId, cause: errorCode(error.cause) }, error.message);
+  }
+
+  #dropUpstream(): void {
+    this.#attempt?.destroy();
+    this.#attempt = undefined;
+    this.#lease?.release();
+    this.#lease = undefined;
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#watch.close();
+    this.#connection.exchanges.delete(this);
+    this.#dropUpstream();
+    this.#onEnd();
+  }
+}
+
+function ignore(): void {
+  // A broken stream also closes, and that is where it is dealt with.
+}

@@ -1,0 +1,66 @@
+/**
+ * Passes an answer on as it comes: its head at once even if no body follows yet (an event stream says nothing for a while),
+ * its body with backpressure, its trailers. It is either whole or visibly broken, never silently short.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { responseHeaders, trailerFields } from './forward-headers.ts';
+import type { StallWatch } from './stall-watch.ts';
+
+export interface RelayAnswerOptions {
+  readonly answer: IncomingMessage;
+  readonly res: ServerResponse;
+  /** The client's request. */
+  readonly req: IncomingMessage;
+  readonly watch: StallWatch;
+  readonly clientStallMs: number;
+  /** Header fields to add: names and values in turn. */
+  readonly extra: readonly string[];
+  /** All of it has been handed to the client's connection. */
+  readonly onWhole: () => void;
+  /** It ended too soon. */
+  readonly onTruncated: () => void;
+  /** The client has stopped taking it. */
+  readonly onStalled: () => void;
+}
+
+/** Throws where the answer's head cannot be an HTTP/1.1 head; nothing has been sent then. */
+export function relayAnswer(options: RelayAnswerOptions): void {
+  const { answer, res, req, watch } = options;
+  const { statusCode = 502, statusMessage = '' } = answer;
+  const chunked = answer.headers['transfer-encoding'] !== undefined;
+  const trailers = chunked && req.httpVersion === '1.1' && req.method !== 'HEAD';
+  let whole = false;
+  let sent = false;
+
+  res.sendDate = false; // the app's own, or none
+  res.writeHead(
+    statusCode,
+    statusMessage,
+    responseHeaders({ rawHeaders: answer.rawHeaders, trailers, extra: options.extra }),
+  );
+  res.on('drain', () => {
+    watch.rest();
+    answer.resume();
+  });
+  answer.on('data', (chunk: Buffer) => {
+    sent = true;
+    if (res.write(chunk)) return;
+    answer.pause();
+    watch.watch(options.clientStallMs, options.onStalled);
+  });
+  answer.once('end', () => {
+    if (!answer.complete) return; // 'close' tells
+    whole = true;
+    if (trailers && answer.rawTrailers.length > 0) res.addTrailers(trailerFields(answer.rawTrailers));
+    res.end();
+    options.onWhole();
+  });
+  answer.on('error', () => undefined); // 'close' follows
+  answer.once('close', () => {
+    if (!whole) options.onTruncated();
+  });
+  // What arrived together with the head leaves together with it; a head that came alone goes alone, now.
+  setImmediate(() => {
+    if (!sent && !whole && !res.destroyed) res.flushHeaders();
+  });
+}

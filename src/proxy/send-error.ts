@@ -1,0 +1,37 @@
+/** Sends an error answer on a response that has not begun, so that it arrives even while the client is still sending. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from '../clock.ts';
+import type { PlatformError } from '../errors.ts';
+import { errorAnswer } from './error-answer.ts';
+
+export interface SendErrorOptions {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly error: PlatformError;
+  readonly clock: Clock;
+  readonly lingerMs: number;
+}
+
+/**
+ * A connection that is closed while request bytes arrive is reset, and a reset can overtake the answer. So the answer is
+ * sent at once, with its length, and the connection closed only when the request is over or `lingerMs` have passed.
+ */
+export function sendError({ req, res, error, clock, lingerMs }: SendErrorOptions): void {
+  const { status, reason, headers, body } = errorAnswer(error, req.headers.accept);
+  res.writeHead(status, reason, headers);
+  const content = req.method === 'HEAD' ? undefined : body;
+  if (req.complete) {
+    res.end(content);
+    return;
+  }
+  if (content === undefined) res.flushHeaders();
+  else res.write(content);
+  const end = () => {
+    cancel();
+    res.end();
+  };
+  const cancel = clock.after(lingerMs, end);
+  req.once('end', end);
+  req.once('close', end);
+  req.resume();
+}

@@ -1,0 +1,78 @@
+/** The data plane, put together: a dispatcher that decides, and a transport that moves bytes. */
+import type { BlockList } from 'node:net';
+import type { Clock } from '../clock.ts';
+import { sleep } from '../clock.ts';
+import type { ControlPlane } from './control-plane.ts';
+import type { ProxyCounters } from './counters.ts';
+import { Dispatcher } from './dispatcher.ts';
+import type { DispatcherStats } from './dispatcher.ts';
+import { DEFAULT_DISPATCH_LIMITS, DEFAULT_TRANSPORT_LIMITS } from './limits.ts';
+import type { ProxyLimits } from './limits.ts';
+import { HttpTransport } from './transport-http.ts';
+import type { ProxyLog } from './transport.ts';
+import { UpstreamPool } from './upstream-pool.ts';
+
+export interface ProxyOptions {
+  readonly control: ControlPlane;
+  readonly clock: Clock;
+  readonly log: ProxyLog;
+  /** Port 0: any free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly limits?: Partial<ProxyLimits> | undefined;
+  /** Peers whose `X-Forwarded-*` and `Forwarded` are believed and added to. */
+  readonly trustedProxies?: BlockList | undefined;
+  /** Where no connection is taken from: the containers' own networks. */
+  readonly refuseFrom?: BlockList | undefined;
+}
+
+export type ProxySnapshot = Readonly<ProxyCounters> & DispatcherStats;
+
+export interface Proxy {
+  readonly port: number;
+  readonly dispatcher: Dispatcher;
+  /** What `/metrics` shows. */
+  snapshot(): ProxySnapshot;
+  /**
+   * Takes no further connection, lets what is in flight or held end for `graceMs`, then breaks it. Calling it again
+   * waits for the same end.
+   */
+  close(options: { readonly graceMs: number }): Promise<void>;
+}
+
+/** Resolves when it listens. Errors: what `listen` gives, e.g. EADDRINUSE. */
+export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+  const { control, clock, log, listen, trustedProxies, refuseFrom } = options;
+  const limits: ProxyLimits = { ...DEFAULT_DISPATCH_LIMITS, ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
+  const pool = new UpstreamPool(limits);
+  const dispatcher = new Dispatcher({
+    control,
+    clock,
+    limits,
+    onRetire: (containerId) => pool.retire(containerId),
+  });
+  const transport = new HttpTransport({ dispatcher, pool, clock, log, limits, trustedProxies, refuseFrom });
+  let port: number;
+  try {
+    port = await transport.listen(listen);
+  } catch (error) {
+    dispatcher.close();
+    throw error;
+  }
+
+  let closing: Promise<void> | undefined;
+  const close = async (graceMs: number) => {
+    const patience = new AbortController();
+    const drained = transport.drain().then(() => patience.abort());
+    await Promise.race([drained, sleep(clock, graceMs, patience.signal).catch(() => undefined)]);
+    patience.abort();
+    dispatcher.close();
+    await new Promise((resolve) => setImmediate(resolve)); // what was held is refused
+    await transport.close();
+  };
+  return {
+    port,
+    dispatcher,
+    snapshot: () => ({ ...transport.counters, ...dispatcher.stats() }),
+    close: ({ graceMs }) => (closing ??= close(graceMs)),
+  };
+}

@@ -1,0 +1,215 @@
+/**
+ * The transport on node:http, in front and behind. The parser refuses most malformed requests, `request-head.ts` the rest;
+ * each request that passes becomes an `Exchange`.
+ */
+import { createServer, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import type { AddressInfo, BlockList, Socket } from 'node:net';
+import { isIPv6 } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { PlatformError } from '../errors.ts';
+import { ClientConnection } from './client-connection.ts';
+import { countStatus, newCounters } from './counters.ts';
+import type { ProxyCounters } from './counters.ts';
+import { rawErrorAnswer } from './error-answer.ts';
+import { Exchange } from './exchange.ts';
+import type { ExchangeContext, UpgradeOffer } from './exchange.ts';
+import { clientFailure } from './failures.ts';
+import { hasToken } from './forward-headers.ts';
+import type { Transport, TransportOptions } from './transport.ts';
+
+export class HttpTransport implements Transport {
+  readonly counters: ProxyCounters = newCounters();
+  readonly #options: TransportOptions;
+  readonly #context: ExchangeContext;
+  readonly #server: Server;
+  readonly #connections = new Map<Duplex, ClientConnection>();
+  #open = 0;
+  #closing = false;
+  #closed: Promise<void> | undefined;
+  #onIdle: (() => void)[] = [];
+
+  constructor(options: TransportOptions) {
+    const { trustedProxies } = options;
+    this.#options = options;
+    this.#context = {
+      ...options,
+      counters: this.counters,
+      isTrusted: (address) => trustedProxies !== undefined && isListed(trustedProxies, address),
+      closing: () => this.#closing,
+    };
+    this.#server = this.#createServer();
+  }
+
+  listen({ host, port }: { readonly host: string; readonly port: number }): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) =>
+          this.#options.log.error({ err: error }, 'accepting connections failed'),
+        );
+        resolve((this.#server.address() as AddressInfo).port);
+      });
+    });
+  }
+
+  async drain(): Promise<void> {
+    void this.#stopListening();
+    if (this.#open > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+  }
+
+  async close(): Promise<void> {
+    const closed = this.#stopListening();
+    for (const { socket } of this.#connections.values()) socket.destroySoon();
+    // An answer that a client does not take would keep its connection: what has not left by now does not.
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const { socket } of this.#connections.values()) socket.destroy();
+    this.#options.pool.close();
+    await closed;
+  }
+
+  #stopListening(): Promise<void> {
+    this.#closing = true;
+    // Closes idle connections as well; busy ones are told to close with their answer.
+    this.#closed ??= new Promise((resolve) => this.#server.close(() => resolve()));
+    return this.#closed;
+  }
+
+  #createServer(): Server {
+    const { limits } = this.#options;
+    const server = createServer({
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: 0, // an upload may take as long as it makes progress
+      keepAliveTimeout: limits.keepAliveMs,
+      connectionsCheckingInterval: Math.max(10, Math.min(1_000, limits.headersTimeoutMs / 4)),
+      requireHostHeader: false, // checked, with our own answer
+      insecureHTTPParser: false,
+      noDelay: true,
+      shouldUpgradeCallback: isWebSocketHandshake,
+    });
+    // With a limit, fields beyond it are dropped without a word, and we would judge less than we forward.
+    server.maxHeadersCount = 0;
+    server.maxConnections = limits.connections;
+    server.on('connection', (socket) => this.#accept(socket));
+    server.on('request', (req, res) => this.#begin(req, res));
+    server.on('checkContinue', (req, res) => this.#begin(req, res));
+    server.on('checkExpectation', (req, res) => this.#begin(req, res));
+    server.on('upgrade', (req, _stream, early) => this.#beginUpgrade(req, early));
+    server.on('connect', ({ socket }) =>
+      this.#answerRaw(socket, new PlatformError('bad_request', 'there is no CONNECT here')),
+    );
+    server.on('clientError', (error, stream) => this.#clientError(error, stream));
+    return server;
+  }
+
+  #accept(socket: Socket): void {
+    const { refuseFrom } = this.#options;
+    if (refuseFrom !== undefined && isListed(refuseFrom, socket.remoteAddress ?? '')) {
+      this.counters.refusedConnections++;
+      socket.destroy();
+      return;
+    }
+    this.#connections.set(socket, new ClientConnection(socket));
+    socket.once('close', () => this.#connections.delete(socket));
+  }
+
+  #begin(req: IncomingMessage, res: ServerResponse): void {
+    const connection = this.#connections.get(req.socket);
+    if (connection === undefined || connection.last) return;
+    this.#start(connection, req, res, undefined);
+  }
+
+  /** The socket is no longer the parser's; the answer, should it not be 101, is written by a response of our own. */
+  #beginUpgrade(req: IncomingMessage, early: Buffer): void {
+    const { socket } = req;
+    const connection = this.#connections.get(socket);
+    socket.on('error', () => undefined); // 'close' follows
+    if (connection === undefined || connection.last || connection.exchanges.size > 0) {
+      // Behind other requests whose answers are still to come, it cannot be answered in turn.
+      socket.destroy();
+      return;
+    }
+    connection.last = true;
+    const res = new ServerResponse(req);
+    res.shouldKeepAlive = false;
+    res.assignSocket(socket);
+    const onDrain = () => res.emit('drain');
+    // A client that gives up while it waits is noticed although nobody reads from it.
+    const onReadable = () => void socket.read(0);
+    const onEnd = () => socket.destroy();
+    socket.on('drain', onDrain).on('readable', onReadable).on('end', onEnd);
+    const letGo = () => void socket.off('drain', onDrain).off('readable', onReadable).off('end', onEnd);
+    res.once('finish', () => {
+      letGo();
+      res.detachSocket(socket);
+      res.emit('close');
+      socket.destroySoon();
+    });
+    this.#start(connection, req, res, { early, letGo });
+  }
+
+  #start(
+    connection: ClientConnection,
+    req: IncomingMessage,
+    res: ServerResponse,
+    upgrade: UpgradeOffer | undefined,
+  ): void {
+    this.#open++;
+    new Exchange({
+      context: this.#context,
+      connection,
+      req,
+      res,
+      upgrade,
+      onEnd: () => {
+        if (--this.#open > 0) return;
+        for (const resolve of this.#onIdle.splice(0)) resolve();
+      },
+    }).start();
+  }
+
+  #clientError(error: Error, stream: Duplex): void {
+    const connection = this.#connections.get(stream);
+    const failure = clientFailure(error);
+    // One that was opened ahead of need, and not used, needs no answer.
+    const silent = connection?.socket.bytesRead === 0;
+    if (failure === undefined || silent || connection?.mayAnswerNow !== true || !stream.writable)
+      stream.destroy();
+    else this.#answerRaw(connection.socket, failure);
+  }
+
+  #answerRaw(socket: Socket, error: PlatformError): void {
+    const { clock, limits } = this.#options;
+    const connection = this.#connections.get(socket);
+    if (connection !== undefined) connection.last = true;
+    countStatus(this.counters, error.status);
+    socket.on('error', () => undefined);
+    // What still arrives is read and dropped for a moment: closing on it would reset the connection under the answer.
+    socket.removeAllListeners('data');
+    socket.on('data', () => undefined);
+    socket.once('end', () => socket.destroy());
+    const cancel = clock.after(limits.lingerMs, () => socket.destroy());
+    socket.once('close', cancel);
+    socket.end(rawErrorAnswer(error));
+  }
+}
+
+/**
+ * RFC 6455 §4.1. Any other protocol is served without the upgrade: `h2c` would carry requests past every check made here.
+ */
+function isWebSocketHandshake(req: IncomingMessage): boolean {
+  const { headers } = req;
+  return (
+    req.method === 'GET' &&
+    req.httpVersion === '1.1' &&
+    hasToken(headers.upgrade ?? '', 'websocket') &&
+    headers['transfer-encoding'] === undefined &&
+    (headers['content-length'] ?? '0') === '0'
+  );
+}
+
+function isListed(list: BlockList, address: string): boolean {
+  return list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+}

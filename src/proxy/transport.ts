@@ -1,0 +1,39 @@
+/**
+ * How bytes move: the part of the proxy that has sockets. It asks the dispatcher for a lease, forwards outside of it, and
+ * gives the lease back. This interface is all that the rest knows of it.
+ */
+import type { BlockList } from 'node:net';
+import type { Clock } from '../clock.ts';
+import type { ProxyCounters } from './counters.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { TransportLimits } from './limits.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
+
+/** What the proxy says to its operator; pino fits. */
+export interface ProxyLog {
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface TransportOptions {
+  readonly dispatcher: Dispatcher;
+  /** Closed with the transport. */
+  readonly pool: UpstreamPool;
+  readonly clock: Clock;
+  readonly log: ProxyLog;
+  readonly limits: TransportLimits;
+  /** Peers whose `X-Forwarded-*` and `Forwarded` are believed and added to. */
+  readonly trustedProxies: BlockList | undefined;
+  /** Where no connection is taken from: the containers' own networks. */
+  readonly refuseFrom: BlockList | undefined;
+}
+
+export interface Transport {
+  readonly counters: Readonly<ProxyCounters>;
+  /** Resolves with the port. */
+  listen(address: { readonly host: string; readonly port: number }): Promise<number>;
+  /** Takes no further connection. Resolves when the last request is answered. */
+  drain(): Promise<void>;
+  /** Breaks whatever is still open. Resolves when everything is closed. */
+  close(): Promise<void>;
+}

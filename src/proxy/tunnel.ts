@@ -1,0 +1,63 @@
+/**
+ * Two sockets joined after an upgrade. Bytes pass both ways with backpressure; a half-close passes too, and the other
+ * direction may end what it was saying; a broken socket takes the other with it. See docs/decisions/upgrade-path.md.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { responseHeaders } from './forward-headers.ts';
+
+/** Finds peers that vanished without a word. */
+const TCP_KEEP_ALIVE_MS = 30_000;
+
+export interface TunnelOptions {
+  readonly client: Socket;
+  readonly upstream: Socket;
+  /** After one side has ended: how long the other may be silent. */
+  readonly halfCloseMs: number;
+  /** Both are closed. Called once. */
+  readonly onClosed: () => void;
+}
+
+export function joinSockets({ client, upstream, halfCloseMs, onClosed }: TunnelOptions): void {
+  let open = 2;
+  const join = (from: Socket, to: Socket) => {
+    from.setTimeout(0);
+    from.setNoDelay(true);
+    from.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+    from.on('error', () => to.destroy());
+    from.on('timeout', () => from.destroy());
+    from.once('end', () => {
+      // Silence is fine while both sides are open; of a half-closed pair the rest is only waited for.
+      from.setTimeout(halfCloseMs);
+      to.setTimeout(halfCloseMs);
+    });
+    from.once('close', () => {
+      // What has arrived is still delivered; a socket that had an error has taken the other along already.
+      to.setTimeout(halfCloseMs);
+      to.destroySoon();
+      if (--open === 0) onClosed();
+    });
+    from.pipe(to);
+  };
+  if (client.destroyed || upstream.destroyed) {
+    client.destroy();
+    upstream.destroy();
+    onClosed();
+    return;
+  }
+  join(client, upstream);
+  join(upstream, client);
+}
+
+/** The head of the 101 answer, as latin1 text: the app's own fields, and those to add (names and values in turn). */
+export function switchingProtocols(answer: IncomingMessage, extra: readonly string[]): string {
+  const headers = responseHeaders({
+    rawHeaders: answer.rawHeaders,
+    trailers: false,
+    upgrade: answer.headers.upgrade,
+    extra,
+  });
+  let head = 'HTTP/1.1 101 Switching Protocols\r\n';
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i] ?? ''}: ${headers[i + 1] ?? ''}\r\n`;
+  return `${head}\r\n`;
+}
