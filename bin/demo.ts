@@ -69,10 +69,7 @@ async function main(): Promise<number> {
     process.stderr.write(renderError(PlatformError.from(thrown)));
     return 1;
   } finally {
-    if (server) {
-      say(dim('\nstopping …'));
-      await server.stop();
-    }
+    await server?.stop();
     await rm(folder, { recursive: true, force: true });
   }
 }
@@ -206,12 +203,17 @@ class Server {
   }
 
   failure(message: string): PlatformError {
-    const last = readFileSync(this.#logPath, 'utf8').trimEnd().split('\n').slice(-15).join('\n');
+    const last = readFileSync(this.#logPath, 'utf8').trimEnd().split('\n').slice(-25).join('\n');
     return new PlatformError('internal', `${message}; it said last:\n${last}`);
   }
 
+  get #hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    if (this.#hasEnded) return;
+    say(dim('\nstopping …'));
     this.#child.kill('SIGTERM');
     const lastResort = setTimeout(() => {
       process.stderr.write(`error: Mayfly did not end within ${STOP_TIMEOUT_MS / 1000} s and was killed\n`);
@@ -237,7 +239,7 @@ async function tour(demo: Demo, signal: AbortSignal): Promise<void> {
   say(
     `  first request: ${formatDuration(cold.tookMs)}, answered by a container that did not exist before it`,
   );
-  if (cold.serverTiming !== undefined) say(dim(`    ${cold.serverTiming}`));
+  if (cold.serverTiming !== undefined) say(dim(`    ${phases(cold.serverTiming)}`));
   say(`  second request: ${formatDuration(warm.tookMs)}, the container was there`);
 
   for (const command of [['ps'], ['events', '--app', 'hello']]) {
@@ -269,6 +271,14 @@ async function tour(demo: Demo, signal: AbortSignal): Promise<void> {
   say('The same with the command line, in another terminal:');
   say(`  export MAYFLY_URL=${demo.apiUrl} MAYFLY_TOKEN=${demo.token}`);
   say('  bin/mayfly ps; bin/mayfly events -f; bin/mayfly logs hello -f; bin/mayfly --help');
+}
+
+/** `mayfly-create;dur=8.1, mayfly-start;dur=80.4` as `create 8.1ms, start 80ms`. */
+function phases(serverTiming: string): string {
+  const found = serverTiming.matchAll(/(?:mayfly-)?([\w-]+);dur=([\d.]+)/g);
+  return [...found]
+    .map(([, name = '', duration]) => `${name} ${formatDuration(Number(duration))}`)
+    .join(', ');
 }
 
 async function register(client: Client, engine: Demo['engine']): Promise<{ name: string; host: string }[]> {

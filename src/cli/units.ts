@@ -78,11 +78,16 @@ export function formatBytes(sizeBytes: number): string {
   return `${trim(value)} ${units[unit] ?? 'B'}`;
 }
 
-/** How long ago: `just now`, `12s ago`, `3d ago`. */
+/** How old, in one unit: `<1s`, `12s`, `3d`. */
 export function formatAge(thenMs: number, nowMs: number): string {
-  const agoMs = nowMs - thenMs;
-  if (agoMs < 1000) return 'just now';
-  return `${formatDuration(Math.floor(agoMs / 1000) * 1000).split(' ')[0] ?? ''} ago`;
+  const ageMs = nowMs - thenMs;
+  if (ageMs < 1000) return '<1s';
+  return formatDuration(Math.floor(ageMs / 1000) * 1000).split(' ')[0] ?? '';
+}
+
+/** How long ago: `just now`, `12s ago`, `3d ago`. */
+export function formatAgo(thenMs: number, nowMs: number): string {
+  return nowMs - thenMs < 1000 ? 'just now' : `${formatAge(thenMs, nowMs)} ago`;
 }
 
 function trim(value: number): string {

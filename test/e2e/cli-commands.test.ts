@@ -292,7 +292,7 @@ describe('what goes on', () => {
     const lines = (await ok(['ps'])).split('\n');
     expect(lines[0]).toMatch(/^APP +CONTAINER +STATE +AGE +COLD START +CPU +MEMORY +REASON$/);
     expect(lines[1]).toMatch(
-      new RegExp(`^hello +${id} +ready +(just now|\\d+s) +100ms +0\\.5 +256 MiB +it listens$`),
+      new RegExp(`^hello +${id} +ready +(<1s|\\d+s) +100ms +0\\.5 +256 MiB +it listens$`),
     );
     expect(JSON.parse(await ok(['ps', 'hello', '--json']))).toMatchObject([
       { id, state: 'ready', appName: 'hello' },

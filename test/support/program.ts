@@ -130,7 +130,8 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   await until('mayfly up to end', () => hasEnded(child), 45_000);
 }
 
-function get(port: number, path: string, headers: Record<string, string>): Promise<Answer> {
+/** A GET to 127.0.0.1 on a connection of its own. */
+export function get(port: number, path: string, headers: Record<string, string>): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const outgoing = request({ host: '127.0.0.1', port, path, headers, agent: false }, (response) => {
       let body = '';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { displayWidth, renderTable, truncate } from '../../src/cli/table.ts';
-import { formatAge, formatBytes, formatDuration, parseBytes, parseDurationMs } from '../../src/cli/units.ts';
+import { formatAgo, formatBytes, formatDuration, parseBytes, parseDurationMs } from '../../src/cli/units.ts';
 
 describe('durations', () => {
   test.each([
@@ -33,8 +33,8 @@ describe('durations', () => {
   );
 
   test('an age has one unit, and a clock that runs behind does not show a negative one', () => {
-    expect(formatAge(0, 200_000)).toBe('3m ago');
-    expect(formatAge(5000, 4000)).toBe('just now');
+    expect(formatAgo(0, 200_000)).toBe('3m ago');
+    expect(formatAgo(5000, 4000)).toBe('just now');
   });
 });
 

@@ -15,7 +15,7 @@ import { addClientOptions, examples } from '../client-options.ts';
 import type { ClientOptions, Context } from '../context.ts';
 import { UsageError } from '../exit-codes.ts';
 import { ProgressLine } from '../progress.ts';
-import { formatAge, formatBytes, formatDuration } from '../units.ts';
+import { formatAgo, formatBytes, formatDuration } from '../units.ts';
 
 type Options = AppOptions & ClientOptions;
 
@@ -83,7 +83,7 @@ function addList(apps: Command, context: Context): void {
           { title: 'REVISION', value: (app) => String(app.revision.number), alignRight: true },
           { title: 'CPU', value: (app) => String(app.policy.cpu), alignRight: true },
           { title: 'MEMORY', value: (app) => formatBytes(app.policy.memoryBytes), alignRight: true },
-          { title: 'CREATED', value: (app) => formatAge(app.createdAtMs, nowMs) },
+          { title: 'CREATED', value: (app) => formatAgo(app.createdAtMs, nowMs) },
         ],
         all,
         'no apps yet; mayfly apps create --help shows how to make one',
@@ -220,8 +220,8 @@ function describe(app: AppView, context: Context): string {
   const rows: [string, string][] = [
     ['name', `${app.name} (${app.id})`],
     ['hosts', app.hosts.join(', ') || 'none'],
-    ['created', formatAge(app.createdAtMs, context.nowMs())],
-    ['revision', `${revision.number}, deployed ${formatAge(revision.createdAtMs, context.nowMs())}`],
+    ['created', formatAgo(app.createdAtMs, context.nowMs())],
+    ['revision', `${revision.number}, deployed ${formatAgo(revision.createdAtMs, context.nowMs())}`],
     ...(revision.image === null ? [] : ([['image', revision.image]] satisfies [string, string][])),
     ...(revision.digest === null ? [] : ([['digest', revision.digest]] satisfies [string, string][])),
     ...(revision.command === null

@@ -5,7 +5,7 @@ import { wholeNumber } from '../app-options.ts';
 import { addClientOptions, examples } from '../client-options.ts';
 import type { ClientOptions, Context, Style } from '../context.ts';
 import { oneLine, truncate } from '../table.ts';
-import { formatAge, formatBytes, formatDuration } from '../units.ts';
+import { formatAge, formatAgo, formatBytes, formatDuration } from '../units.ts';
 
 export function addPsCommand(program: Command, context: Context): void {
   const command = addClientOptions(
@@ -33,7 +33,7 @@ export function addPsCommand(program: Command, context: Context): void {
         },
         {
           title: 'AGE',
-          value: (one) => formatAge(one.createdAtMs, nowMs).replace(' ago', ''),
+          value: (one) => formatAge(one.createdAtMs, nowMs),
           alignRight: true,
         },
         { title: 'COLD START', value: coldStart, alignRight: true },
@@ -146,7 +146,7 @@ export function addEventsCommand(program: Command, context: Context): void {
     const nowMs = context.nowMs();
     await context.printTable(
       [
-        { title: 'WHEN', value: (event) => formatAge(event.atMs, nowMs) },
+        { title: 'WHEN', value: (event) => formatAgo(event.atMs, nowMs) },
         {
           title: 'EVENT',
           value: (event) => event.type,
@@ -211,7 +211,7 @@ export function addNodesCommand(program: Command, context: Context): void {
           value: ({ reserved, capacity }) =>
             share(formatBytes(reserved.memoryBytes), formatBytes(capacity.memoryBytes)),
         },
-        { title: 'SEEN', value: (node) => formatAge(node.lastSeenAtMs, nowMs) },
+        { title: 'SEEN', value: (node) => formatAgo(node.lastSeenAtMs, nowMs) },
       ],
       nodes,
       'no nodes',
