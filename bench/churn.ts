@@ -20,11 +20,11 @@ export async function run({ quick, json }: BenchOptions): Promise<void> {
     throw new Error('no Docker engine answers: install docker.io and start dockerd');
   const cycles = quick ? 60 : 1_000;
   const startMs: number[] = [];
-  let before: Census | undefined;
-  let after: Census | undefined;
   await withBaselineImage(async ({ image, port }) => {
     const outside = await census();
     const program = await startProgram({ engine: 'docker' });
+    let before: Census = {};
+    let after: Census = {};
     try {
       await lanes(program, LANES * 2, { image, port }, []); // warm: caches, pools, lazily loaded code
       before = { ...(await census()), ...inside(program.pid) };
@@ -36,7 +36,7 @@ export async function run({ quick, json }: BenchOptions): Promise<void> {
     const end = await census();
     const rows = [
       summarize('first byte', 'ms', startMs),
-      ...differences('left while it runs', before ?? {}, after ?? {}),
+      ...differences('left while it runs', before, after),
       ...differences('left after it ended', outside, end),
     ];
     const cyclesPerSecond = (LANES * 1_000) / medianOf(rows, 'first byte');

@@ -166,7 +166,11 @@ export class Agent implements ControlPlane, NodeGateway {
   }
 
   async #reclaim(containerIds: readonly string[], reason: string): Promise<void> {
-    await Promise.all(containerIds.map((id) => this.#ofContainer(id)?.reclaim(id, reason)));
+    await Promise.all(
+      containerIds.map(async (id) => {
+        await this.#ofContainer(id)?.reclaim(id, reason);
+      }),
+    );
   }
 
   #recordColdStart({
@@ -233,15 +237,16 @@ export class Agent implements ControlPlane, NodeGateway {
   async #follow(since: number): Promise<void> {
     const { core, log, clock } = this.#context;
     const { signal } = this.#closing;
+    const isOver = () => signal.aborted; // it may be, after any await
     let cursor = since;
-    while (!signal.aborted) {
+    while (!isOver()) {
       try {
         for await (const change of core.watch(cursor, signal)) {
           if (change.kind === 'app') await this.#appChanged(change.id);
           cursor = change.revision;
         }
       } catch (thrown) {
-        if (signal.aborted) return;
+        if (isOver()) return;
         log.warn({ err: thrown }, 'the change feed broke; reading it again');
         if (isPlatformError(thrown, 'revision_compacted')) cursor = await this.#resync(cursor);
       }

@@ -75,7 +75,7 @@ export class Crew {
 
   /** Resolves when the Core API knows what became of all of them. Errors: `store_unavailable`. */
   async recorded(): Promise<void> {
-    await Promise.all(this.all().map((live) => live.told));
+    await Promise.all(this.all().flatMap((live) => live.told ?? []));
     await Promise.all(this.all().map((live) => this.#context.outbox.recorded(live.id)));
   }
 
@@ -136,7 +136,7 @@ export class Crew {
   async clear(reason: string, giveUp: AbortSignal): Promise<void> {
     giveUp.addEventListener('abort', () => this.#giveUp.abort(), { once: true });
     for (const live of this.#lives.values()) this.retire(live, reason);
-    await Promise.all(this.all().map((live) => live.gone));
+    await Promise.all(this.all().flatMap((live) => live.gone ?? []));
     await Promise.all(this.all().map((live) => this.#remove(live)));
   }
 

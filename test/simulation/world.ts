@@ -166,29 +166,33 @@ export class World {
   }
 
   async #visit(host: string, takesMs: number): Promise<Outcome> {
-    const { dispatcher, life } = this.#running;
+    const { dispatcher, engine, life } = this.#running;
     const killed = life.over.then((): Outcome => 'killed');
     try {
       const leased = dispatcher.acquire(host, { bodyBytes: 0 });
       let lease = await Promise.race([leased, killed]);
       if (lease === 'killed') return lease;
-      if (!this.#send(lease as Lease)) {
+      if (!this.#send(engine, lease as Lease)) {
         lease = await Promise.race([(lease as Lease).fail('connect'), killed]);
         if (lease === 'killed') return lease;
-        if (!this.#send(lease as Lease)) {
+        if (!this.#send(engine, lease as Lease)) {
           (lease as Lease).suspect();
           (lease as Lease).release();
           return 'upstream_broken';
         }
       }
+      if (life.dead) return 'killed';
       return await this.#transfer(lease as Lease, takesMs, killed);
     } catch (thrown) {
-      return PlatformError.from(thrown).code;
+      const error = PlatformError.from(thrown);
+      if (error.code === 'internal')
+        this.violations.push(String(error.cause instanceof Error ? error.cause.stack : error));
+      return error.code;
     }
   }
 
   /** Whether the container takes the request. It may have died unseen, but it must not sleep or be starting. */
-  #send(lease: Lease): boolean {
+  #send(engine: SimulatedEngine, lease: Lease): boolean {
     const { containerId } = lease.endpoint;
     const container = this.machine.find(containerId);
     if (container?.status === 'paused')
@@ -196,7 +200,7 @@ export class World {
     if (container && !container.exit && !container.isListening) {
       this.violations.push(`a request was sent to ${containerId}, which does not listen`);
     }
-    return this.engine.noteRequest(containerId);
+    return engine.noteRequest(containerId);
   }
 
   async #transfer(lease: Lease, takesMs: number, killed: Promise<Outcome>): Promise<Outcome> {
@@ -231,12 +235,11 @@ export class World {
 
   /** Lets an operation that needs time to pass come to its end. */
   async #meanwhile<T>(work: Promise<T>): Promise<T> {
-    let done = false;
-    const finished = work.finally(() => (done = true));
+    const over = new AbortController();
+    const finished = work.finally(() => over.abort());
     finished.catch(() => undefined);
-    for (let i = 0; i < 1_000; i++) {
+    for (let step = 0; step < 1_000 && !over.signal.aborted; step++) {
       await settle();
-      if (done) break;
       await this.clock.advance(100);
     }
     return finished;
