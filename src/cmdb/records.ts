@@ -114,7 +114,7 @@ export interface Address {
 export type ContainerState = 'planned' | 'starting' | 'ready' | 'paused' | 'draining' | 'stopped' | 'failed';
 
 /** The platform's own share of a cold start, by phase. */
-export type ColdStartPhase = 'lookup' | 'place' | 'create' | 'start' | 'listen' | 'firstByte';
+export type ColdStartPhase = 'lookup' | 'place' | 'create' | 'start' | 'listen' | 'resume' | 'firstByte';
 
 export interface Container extends RecordBase {
   readonly appId: string;

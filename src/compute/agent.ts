@@ -173,7 +173,7 @@ export class Agent implements ControlPlane, NodeGateway {
     );
   }
 
-  #recordColdStart({
+  async #recordColdStart({
     containerId,
     kind,
     lookupMs,
@@ -181,8 +181,14 @@ export class Agent implements ControlPlane, NodeGateway {
     totalMs,
     held,
   }: ColdStartReport): Promise<void> {
-    const phasesMs = { lookup: lookupMs, firstByte: firstByteMs };
-    return this.#context.core.coldStart(containerId, { kind, totalMs, held, phasesMs });
+    const { core, outbox } = this.#context;
+    await outbox.recorded(containerId); // the node's own phases come first
+    await core.coldStart(containerId, {
+      kind,
+      totalMs,
+      held,
+      phasesMs: { lookup: lookupMs, firstByte: firstByteMs },
+    });
   }
 
   // What runs already.

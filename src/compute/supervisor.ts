@@ -177,9 +177,10 @@ export class Supervisor {
       return undefined;
     }
     if (!still(live, 'waking')) return undefined; // it died, or was told to go, at that moment
+    const resumeMs = clock.monotonicMs() - beganMs;
     this.#serve(live);
-    outbox.report(live.id, { state: 'ready', reason: 'a request came' });
-    return clock.monotonicMs() - beganMs;
+    outbox.report(live.id, { state: 'ready', reason: 'a request came', phasesMs: { resume: resumeMs } });
+    return resumeMs;
   }
 
   async #startWithRetries(): Promise<Activation> {

@@ -224,6 +224,10 @@ class Core implements CoreApi {
     await retryConflicts(async () => {
       const container = await this.#container(containerId);
       const merged = { ...container.phasesMs, ...phasesMs };
+      // A container that was woken was once created as well; that was another visitor's wait.
+      const { resume } = merged;
+      const ofThisStart =
+        kind === 'started' ? merged : { ...(resume !== undefined && { resume }), ...phasesMs };
       await this.#store.commit([
         {
           op: 'update',
@@ -237,7 +241,7 @@ class Core implements CoreApi {
           appId: container.appId,
           containerId,
           reason: `the first answer took ${Math.round(totalMs)} ms (${kind})`,
-          figures: { kind, totalMs, held, ...(kind === 'started' ? merged : phasesMs) },
+          figures: { kind, totalMs, held, ...ofThisStart },
         }),
       ]);
     });
