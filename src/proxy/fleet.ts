@@ -75,11 +75,9 @@ export class Fleet implements LeaseGiver {
     }
   }
 
-  /** A lease now, if nobody waits before and a container has room. */
+  /** A lease now, if a container has room. Nobody is overtaken: while there is room, nobody waits. */
   place(route: Route, request: AcquireRequest, wait: Wait | undefined): Lease | undefined {
-    const app = this.#apps.get(route.appId);
-    if (app === undefined || (app.queue.size > 0 && wait?.retry !== true)) return undefined;
-    const upstream = app.pick();
+    const upstream = this.#apps.get(route.appId)?.pick();
     return upstream === undefined ? undefined : this.#give(upstream, route, request, wait);
   }
 
