@@ -14,6 +14,10 @@ const BENCHES: Readonly<
     what: 'first request to first byte, by phase, beside plain docker run',
     load: () => import('./cold.ts'),
   },
+  start: {
+    what: 'the Docker engine alone: a network namespace from the pool, beside an own bridge network',
+    load: () => import('./start.ts'),
+  },
   churn: { what: '1,000 starts and stops; what is left behind (nothing)', load: () => import('./churn.ts') },
 };
 

@@ -137,7 +137,7 @@ describe.skipIf(missing !== undefined)(`a container of the docker engine ${missi
     expect(details.Config.Image).toBe(harness.image.digest);
   });
 
-  it('of an image that names its port or lacks its command is treated as Docker treats it', async () => {
+  it('of an image that is gone since it was deployed does not start, and the image is named', async () => {
     const nowhere = imageSpec(harness.image, ['sh', '-c', SERVE]);
     const lost = {
       ...nowhere,

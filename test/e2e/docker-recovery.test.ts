@@ -91,14 +91,17 @@ describe.skipIf(missing !== undefined)(`the docker engine, when something goes a
     const mine = await open();
     const theirs = await open('other');
     const { address } = await start(theirs);
-    const before = await containersWith(`mayfly.node=${harness.nodeId.replace('node', 'other')}`);
+    const label = `mayfly.node=${harness.nodeId.replace('node', 'other')}`;
+    const ids = async () => (await containersWith(label)).map(({ Id }) => Id).sort();
+    // The app, its sandbox, and the next one.
+    const before = await until('their pool to be refilled', async () => {
+      const now = await ids();
+      return now.length === 3 ? now : undefined;
+    });
     await mine.prepare();
     await mine.close();
     expect(await reachable(address)).toBe(true);
-    expect(before).not.toEqual([]);
-    expect(await containersWith(`mayfly.node=${harness.nodeId.replace('node', 'other')}`)).toHaveLength(
-      before.length,
-    );
+    expect(await ids()).toEqual(before);
   });
 
   it('is engine_unavailable at once while Docker is away, and works again when it is back', async () => {
@@ -123,8 +126,9 @@ describe.skipIf(missing !== undefined)(`the docker engine, when something goes a
   ])('leaves nothing of a container when Docker goes away %s', async (_, requestLine) => {
     const { relay, engine } = await openCuttable();
     const spec = imageSpec(harness.image);
-    relay.cutAt(requestLine);
+    const cut = relay.cutAt(requestLine);
     await expect(engine.start(spec, never)).rejects.toMatchObject({ code: 'engine_unavailable' });
+    await cut;
     await relay.mend();
     await until('it to be removed, and the pool to be whole', async () => {
       const rows = await containersWith(`mayfly.node=${harness.nodeId}`);
@@ -152,6 +156,22 @@ describe.skipIf(missing !== undefined)(`the docker engine, when something goes a
       { containerId: lost.id, exitCode: 137 },
       { containerId: kept.id, exitCode: 137 },
     ]);
+  });
+
+  it('does not mind that Docker goes away again while it recovers', async () => {
+    const { relay, engine } = await openCuttable();
+    const exits: ExitEvent[] = [];
+    engine.onExit((event) => exits.push(event));
+    const { id } = await start(engine);
+    await relay.cut();
+    await docker('POST', `/containers/${await engineIdOf(id)}/kill`);
+    const cutAgain = relay.cutAt(/^GET \S*\/containers\/json/);
+    await relay.mend();
+    await cutAgain;
+    expect(exits).toEqual([]);
+    await relay.mend();
+    await until('the exit', () => exits.length > 0);
+    expect(exits).toMatchObject([{ containerId: id }]);
   });
 
   it('breaks off a log that is followed when Docker goes away', async () => {

@@ -14,7 +14,7 @@ export class DockerRelay {
   readonly #folder: string;
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
-  #cutAt: RegExp | undefined;
+  #cutAt: { requestLine: RegExp; done: () => void } | undefined;
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -35,9 +35,9 @@ export class DockerRelay {
     if (server) await new Promise((resolve) => server.close(resolve));
   }
 
-  /** The engine goes away the moment it has been sent a request whose first line matches. */
-  cutAt(requestLine: RegExp): void {
-    this.#cutAt = requestLine;
+  /** The engine goes away the moment it has been sent a request whose first line matches. Resolves when it has. */
+  cutAt(requestLine: RegExp): Promise<void> {
+    return new Promise((resolve) => (this.#cutAt = { requestLine, done: resolve }));
   }
 
   /** The engine is back. */
@@ -72,9 +72,10 @@ export class DockerRelay {
       // Requests are small and sent one after the other: a chunk begins with its first line.
       const [line = ''] = chunk.toString('latin1').split('\r\n', 1);
       far.write(chunk, () => {
-        if (!this.#cutAt?.test(line)) return;
+        const { requestLine, done } = this.#cutAt ?? {};
+        if (!done || !requestLine?.test(line)) return;
         this.#cutAt = undefined;
-        void this.cut();
+        void this.cut().then(done);
       });
     });
   }

@@ -48,22 +48,27 @@ export interface Answer extends AsyncIterable<Buffer> {
   destroy(): void;
 }
 
-/** The engine answered, with an error. The message is the engine's own. */
-export class DockerFailure extends Error {
-  readonly status: number;
+/**
+ * The engine answered, with an error. The message is the engine's own; where nobody makes more of it, it is `internal`.
+ */
+export class DockerFailure extends PlatformError {
+  /** The HTTP status of the engine's answer. */
+  readonly engineStatus: number;
 
-  constructor(status: number, message: string, options?: ErrorOptions) {
-    super(message, options);
+  constructor(engineStatus: number, message: string, cause?: unknown) {
+    super('internal', message, { cause });
     this.name = 'DockerFailure';
-    this.status = status;
+    this.engineStatus = engineStatus;
   }
 }
 
 export const isFailure = (thrown: unknown, status?: number): thrown is DockerFailure =>
-  thrown instanceof DockerFailure && (status === undefined || thrown.status === status);
+  thrown instanceof DockerFailure && (status === undefined || thrown.engineStatus === status);
 
-/** Connections to the engine at most; log followers and the event stream hold one each. */
-const MAX_SOCKETS = 256;
+/** Connections for calls at most; further calls wait for one. */
+const MAX_CALLS = 256;
+/** … and for logs, each of which may hold one for hours: whoever reads logs must not keep an app from starting. */
+const MAX_LOGS = 128;
 const CALL_TIMEOUT_MS = 30_000;
 /** The engine answers a pull only when the registry has, or has not in all its retries. */
 const PULL_ANSWER_TIMEOUT_MS = 120_000;
@@ -71,7 +76,9 @@ const PULL_ANSWER_TIMEOUT_MS = 120_000;
 export class DockerApi {
   readonly socketPath: string;
   readonly #docker: Docker;
-  readonly #agent: Agent;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: MAX_CALLS, maxFreeSockets: 8 });
+  readonly #logAgent = new Agent({ keepAlive: false, maxSockets: MAX_LOGS });
+  readonly #logDocker: Docker;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
 
@@ -79,15 +86,16 @@ export class DockerApi {
     this.socketPath = options.socketPath;
     this.#clock = options.clock ?? systemClock;
     this.#timeoutMs = options.callTimeoutMs ?? CALL_TIMEOUT_MS;
-    this.#agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: 8 });
     // An object of its own: docker-modem takes an agent, but the types of dockerode do not know.
-    const modem = { socketPath: options.socketPath, agent: this.#agent };
-    this.#docker = new Docker(modem);
+    const over = (agent: Agent) => ({ socketPath: options.socketPath, agent });
+    this.#docker = new Docker(over(this.#agent));
+    this.#logDocker = new Docker(over(this.#logAgent));
   }
 
-  /** Closes idle connections; calls in flight end as they would. */
+  /** Closes all connections. */
   close(): void {
     this.#agent.destroy();
+    this.#logAgent.destroy();
   }
 
   /** The engine's version (`20.10.24`) and what kind of machine it runs on (`amd64`, `arm64`). */
@@ -205,7 +213,7 @@ export class DockerApi {
 
   /** The log as the engine multiplexes it, each message with its time. */
   logs(id: string, options: { follow: boolean; tailLines: number }): Promise<Answer> {
-    const dial = this.#docker.modem as {
+    const modem = this.#logDocker.modem as {
       dial(o: object, done: (error: Error | null, answer: Answer) => void): void;
     };
     const query = { follow: options.follow, tail: options.tailLines, stdout: 1, stderr: 1, timestamps: 1 };
@@ -213,7 +221,7 @@ export class DockerApi {
     return this.#call(
       () =>
         new Promise((resolve, reject) => {
-          dial.dial(
+          modem.dial(
             {
               path: `/containers/${id}/logs?`,
               method: 'GET',
@@ -291,14 +299,11 @@ async function* messages<T>(stream: Answer, signal: AbortSignal, socketPath: str
 
 /** What dockerode threw, as one of the two ways to fail. */
 export function explain(thrown: unknown, socketPath: string): unknown {
-  if (thrown instanceof PlatformError || thrown instanceof DockerFailure || !(thrown instanceof Error))
-    return thrown;
+  if (thrown instanceof PlatformError || !(thrown instanceof Error)) return thrown;
   const { statusCode, json, code } = thrown as { statusCode?: number; json?: unknown; code?: string };
   if (statusCode !== undefined) {
     const said = (json as { message?: unknown } | null | undefined)?.message;
-    return new DockerFailure(statusCode, typeof said === 'string' ? said : thrown.message.trim(), {
-      cause: thrown,
-    });
+    return new DockerFailure(statusCode, typeof said === 'string' ? said : thrown.message.trim(), thrown);
   }
   if (thrown instanceof TypeError || thrown instanceof SyntaxError) return thrown;
   const hint =

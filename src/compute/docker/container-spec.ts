@@ -68,6 +68,8 @@ export function createBody(nodeId: string, spec: StartSpec, sandboxId: string): 
     name: containerName(nodeId, spec.containerId),
     Image: digest,
     ...(command && { Cmd: [...command] }),
+    // Nothing polls an app: whether it serves is seen from its requests.
+    Healthcheck: { Test: ['NONE'] },
     Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
     Labels: {
       [LABEL.node]: nodeId,

@@ -48,8 +48,9 @@ export class EventWatch<E> {
     await this.#running;
   }
 
-  #open(): Promise<AsyncIterable<E>> {
-    return this.#options.open(this.#closing.signal);
+  #open(signal?: AbortSignal): Promise<AsyncIterable<E>> {
+    const closing = this.#closing.signal;
+    return this.#options.open(signal ? AbortSignal.any([closing, signal]) : closing);
   }
 
   async #run(first: AsyncIterable<E>): Promise<void> {
@@ -72,13 +73,16 @@ export class EventWatch<E> {
     const { signal } = this.#closing;
     const closed = () => signal.aborted;
     for (let retryMs = FIRST_RETRY_MS; !closed(); retryMs = Math.min(retryMs * 2, MAX_RETRY_MS)) {
+      const connection = new AbortController();
       try {
         await sleep(clock, retryMs, signal);
-        const events = await this.#open();
+        const events = await this.#open(connection.signal);
         await onReconnected();
         return events;
       } catch (error) {
-        if (!closed()) onError(error);
+        connection.abort();
+        // Told once: that the engine is still away is no news.
+        if (!closed() && retryMs === FIRST_RETRY_MS) onError(error);
       }
     }
     return undefined;

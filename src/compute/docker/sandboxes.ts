@@ -101,8 +101,9 @@ export class Sandboxes {
   }
 
   async discard(sandbox: Sandbox): Promise<void> {
-    await this.removeContainer(sandbox.id);
+    // Forgotten first: should it not be removed now, it is a leftover, and found as such.
     this.#byId.delete(sandbox.id);
+    await this.removeContainer(sandbox.id);
   }
 
   /** Removes any container, by id or name; what is gone already, or going, is no error. Returns when it is gone. */
