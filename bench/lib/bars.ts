@@ -5,7 +5,17 @@ export interface Bar {
   readonly parts: readonly { readonly label: string; readonly value: number }[];
 }
 
-const COLOURS = ['#4c78a8', '#f58518', '#54a24b', '#e45756', '#72b7b2', '#b279a2', '#9d755d'];
+const COLOURS = [
+  '#4c78a8',
+  '#f58518',
+  '#54a24b',
+  '#e45756',
+  '#72b7b2',
+  '#eeca3b',
+  '#b279a2',
+  '#9d755d',
+  '#999999',
+];
 const WIDTH = 860;
 const LEFT = 250;
 const RIGHT = 90;
