@@ -1,13 +1,5 @@
-/** The entry: parses the command line, and wires what it asks for. */
-import { run } from './cli/main.ts';
-import { up } from './up.ts';
+/** The entry: parses the command line, and loads the platform itself only for a command that runs it. */
+import { processIo, run } from './cli/main.ts';
 
-const { stdout, stderr, stdin, env } = process;
-
-function interrupted(): AbortSignal {
-  const controller = new AbortController();
-  process.once('SIGINT', () => controller.abort());
-  return controller.signal;
-}
-
-process.exitCode = await run(process.argv.slice(2), { stdout, stderr, stdin, env, up, interrupted });
+const io = processIo(async (config) => (await import('./up.ts')).up(config));
+process.exitCode = await run(process.argv.slice(2), io);
