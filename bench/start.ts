@@ -17,8 +17,8 @@ import { medianOf, publish, summarize, type Row } from './lib/report.ts';
 const PHASES = ['create', 'start', 'listen', 'all'] as const;
 const WAYS = ['own bridge', 'from the pool'] as const;
 const RESOURCES = { cpu: 0.3, memoryBytes: 512 * 2 ** 20, pidsMax: 512 };
-/** Between two starts, so that the pool is filled again: the bench is about a cold app, not about a storm. */
-const PAUSE_MS = 600;
+/** Between two starts, for the engine to come to rest. */
+const PAUSE_MS = 300;
 
 type Samples = Record<(typeof PHASES)[number], number[]>;
 
@@ -43,7 +43,8 @@ export async function run({ quick, json }: BenchOptions): Promise<void> {
 async function measure(baseline: Baseline, rounds: number): Promise<Record<(typeof WAYS)[number], Samples>> {
   const empty = (): Samples => ({ create: [], start: [], listen: [], all: [] });
   const samples = { 'own bridge': empty(), 'from the pool': empty() };
-  const engine = openDockerEngine({ nodeId: newId('node'), socketPath: DOCKER_SOCKET });
+  // Sandboxes go back at once: nothing is made or removed behind the other's start.
+  const engine = openDockerEngine({ nodeId: newId('node'), socketPath: DOCKER_SOCKET, sandboxRestMs: 0 });
   try {
     await engine.prepare();
     // One of each outside the count: the first of all pays for caches that later ones find warm.
