@@ -6,6 +6,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { PlatformError } from '../errors.ts';
 import { trailerFields } from './forward-headers.ts';
+import type { BufferSweep } from './buffer-sweep.ts';
 import type { RequestHead } from './request-head.ts';
 import type { StallWatch } from './stall-watch.ts';
 
@@ -31,6 +32,7 @@ export interface AttemptOptions {
   readonly req: IncomingMessage;
   readonly head: RequestHead;
   readonly watch: StallWatch;
+  readonly sweep: BufferSweep;
   readonly connectTimeoutMs: number;
   /** From the request's last byte to its answer's head. */
   readonly requestTimeoutMs: number;
@@ -72,8 +74,12 @@ export class Attempt {
     up.once('upgrade', (answer, socket, early) => {
       this.#answering = true;
       watch.close();
-      if (this.#over) socket.destroy();
-      else events.upgraded(answer, socket, early);
+      if (this.#over) {
+        socket.destroy();
+        return;
+      }
+      this.#over = true; // from here on the socket speaks for itself
+      events.upgraded(answer, socket, early);
     });
     up.once('close', () => {
       this.#stopReading();
@@ -121,6 +127,7 @@ export class Attempt {
   readonly #onData = (chunk: Buffer): void => {
     this.#bodyTouched = true;
     this.#options.watch.progress();
+    this.#options.sweep.relayed(chunk.length);
     if (this.#up.write(chunk)) return;
     this.#req.pause();
     this.#awaitAnswer(); // now it is the container that does not take it

@@ -9,6 +9,8 @@ export interface OpenExchange {
   /** Its answer has begun. */
   readonly answering: boolean;
   clientGone(): void;
+  /** Breaks both sides off. */
+  abort(): void;
 }
 
 export class ClientConnection {
@@ -17,6 +19,7 @@ export class ClientConnection {
   readonly exchanges = new Set<OpenExchange>();
   /** The answer being sent is the last; what else arrives is not looked at. */
   last = false;
+  #closing = false;
 
   constructor(socket: Socket) {
     this.socket = socket;
@@ -24,6 +27,38 @@ export class ClientConnection {
     socket.once('close', () => {
       for (const exchange of [...this.exchanges]) exchange.clientGone();
     });
+  }
+
+  /** Every open request has arrived whole: what is wrong now came after them. */
+  get allReceived(): boolean {
+    for (const exchange of this.exchanges) if (!exchange.received) return false;
+    return true;
+  }
+
+  /** The requests that are open get their answers, then the connection closes. */
+  closeWhenDone(): void {
+    this.last = true;
+    this.#closing = true;
+    this.#closeIfDone();
+  }
+
+  /** Breaks it off, with what is open on it. */
+  abort(): void {
+    for (const exchange of [...this.exchanges]) exchange.abort();
+    this.socket.destroy();
+  }
+
+  add(exchange: OpenExchange): void {
+    this.exchanges.add(exchange);
+  }
+
+  remove(exchange: OpenExchange): void {
+    this.exchanges.delete(exchange);
+    this.#closeIfDone();
+  }
+
+  #closeIfDone(): void {
+    if (this.#closing && this.exchanges.size === 0) this.socket.destroySoon();
   }
 
   /**

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { PlatformError } from '../errors.ts';
 import { Attempt } from './attempt.ts';
+import type { BufferSweep } from './buffer-sweep.ts';
 import type { ClientConnection, OpenExchange } from './client-connection.ts';
 import { coldHeaders } from './cold-headers.ts';
 import { countStatus } from './counters.ts';
@@ -39,6 +40,7 @@ export interface ExchangeContext {
   readonly log: ProxyLog;
   readonly limits: TransportLimits;
   readonly counters: ProxyCounters;
+  readonly sweep: BufferSweep;
   readonly isTrusted: (address: string) => boolean;
   /** The transport takes no more requests: connections close after their answer. */
   readonly closing: () => boolean;
@@ -119,13 +121,18 @@ export class Exchange implements AcquireRequest, OpenExchange {
     this.#end();
   }
 
+  abort(): void {
+    if (this.#tunnelled) this.#lease?.onAbort?.();
+    else this.clientGone();
+  }
+
   // ---- the way there
 
   start(): void {
     const { counters, limits, dispatcher } = this.#context;
     const req = this.#req;
     counters.requests++;
-    this.#connection.exchanges.add(this);
+    this.#connection.add(this);
     req.on('error', ignore);
     this.#res.on('error', ignore);
     this.#res.once('close', () => (this.#res.writableFinished ? this.#end() : this.clientGone()));
@@ -158,7 +165,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
   }
 
   #send(lease: Lease, head: RequestHead): void {
-    const { pool, limits, isTrusted } = this.#context;
+    const { pool, limits, sweep, isTrusted } = this.#context;
     const { address } = this.#connection;
     this.#lease = lease;
     lease.onAbort = () =>
@@ -188,6 +195,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
       req: this.#req,
       head,
       watch: this.#watch,
+      sweep,
       connectTimeoutMs: limits.connectTimeoutMs,
       requestTimeoutMs: lease.route.requestTimeoutMs,
       clientStallMs: limits.clientStallMs,
@@ -239,7 +247,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
   }
 
   #answer(lease: Lease, answer: IncomingMessage): void {
-    const { counters, limits } = this.#context;
+    const { counters, limits, sweep } = this.#context;
     lease.answered();
     this.#closeIfLast();
     try {
@@ -248,6 +256,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
         res: this.#res,
         req: this.#req,
         watch: this.#watch,
+        sweep,
         clientStallMs: limits.clientStallMs,
         extra: this.#coldHeaders(lease),
         onWhole: () => {
@@ -287,7 +296,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
   }
 
   #upgraded(lease: Lease, answer: IncomingMessage, upstream: Socket, early: Buffer): void {
-    const { limits, counters } = this.#context;
+    const { limits, counters, sweep } = this.#context;
     const client = this.#connection.socket;
     if (this.#upgrade === undefined || !hasToken(answer.headers.upgrade ?? '', 'websocket')) {
       upstream.destroy();
@@ -306,7 +315,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
       client.destroy();
       upstream.destroy();
     };
-    joinSockets({ client, upstream, halfCloseMs: limits.halfCloseMs, onClosed: () => this.#end() });
+    joinSockets({ client, upstream, sweep, halfCloseMs: limits.halfCloseMs, onClosed: () => this.#end() });
   }
 
   // ---- how it ends
@@ -359,7 +368,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
     if (this.#ended) return;
     this.#ended = true;
     this.#watch.close();
-    this.#connection.exchanges.delete(this);
+    this.#connection.remove(this);
     this.#dropUpstream();
     this.#onEnd();
   }

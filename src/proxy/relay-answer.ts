@@ -3,6 +3,7 @@
  * its body with backpressure, its trailers. It is either whole or visibly broken, never silently short.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { BufferSweep } from './buffer-sweep.ts';
 import { responseHeaders, trailerFields } from './forward-headers.ts';
 import type { StallWatch } from './stall-watch.ts';
 
@@ -12,6 +13,7 @@ export interface RelayAnswerOptions {
   /** The client's request. */
   readonly req: IncomingMessage;
   readonly watch: StallWatch;
+  readonly sweep: BufferSweep;
   readonly clientStallMs: number;
   /** Header fields to add: names and values in turn. */
   readonly extra: readonly string[];
@@ -25,7 +27,7 @@ export interface RelayAnswerOptions {
 
 /** Throws where the answer's head cannot be an HTTP/1.1 head; nothing has been sent then. */
 export function relayAnswer(options: RelayAnswerOptions): void {
-  const { answer, res, req, watch } = options;
+  const { answer, res, req, watch, sweep } = options;
   const { statusCode = 502, statusMessage = '' } = answer;
   const chunked = answer.headers['transfer-encoding'] !== undefined;
   const trailers = chunked && req.httpVersion === '1.1' && req.method !== 'HEAD';
@@ -44,6 +46,7 @@ export function relayAnswer(options: RelayAnswerOptions): void {
   });
   answer.on('data', (chunk: Buffer) => {
     sent = true;
+    sweep.relayed(chunk.length);
     if (res.write(chunk)) return;
     answer.pause();
     watch.watch(options.clientStallMs, options.onStalled);

@@ -8,6 +8,7 @@ import type { AddressInfo, BlockList, Socket } from 'node:net';
 import { isIPv6 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PlatformError } from '../errors.ts';
+import { BufferSweep } from './buffer-sweep.ts';
 import { ClientConnection } from './client-connection.ts';
 import { countStatus, newCounters } from './counters.ts';
 import type { ProxyCounters } from './counters.ts';
@@ -35,6 +36,7 @@ export class HttpTransport implements Transport {
     this.#context = {
       ...options,
       counters: this.counters,
+      sweep: new BufferSweep(),
       isTrusted: (address) => trustedProxies !== undefined && isListed(trustedProxies, address),
       closing: () => this.#closing,
     };
@@ -56,7 +58,7 @@ export class HttpTransport implements Transport {
 
   async drain(): Promise<void> {
     void this.#stopListening();
-    if (this.#open > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+    await this.#idle();
   }
 
   async close(): Promise<void> {
@@ -64,9 +66,14 @@ export class HttpTransport implements Transport {
     for (const { socket } of this.#connections.values()) socket.destroySoon();
     // An answer that a client does not take would keep its connection: what has not left by now does not.
     await new Promise((resolve) => setImmediate(resolve));
-    for (const { socket } of this.#connections.values()) socket.destroy();
+    for (const connection of this.#connections.values()) connection.abort();
     this.#options.pool.close();
     await closed;
+    await this.#idle();
+  }
+
+  async #idle(): Promise<void> {
+    if (this.#open > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
   }
 
   #stopListening(): Promise<void> {
@@ -175,9 +182,12 @@ export class HttpTransport implements Transport {
     const failure = clientFailure(error);
     // One that was opened ahead of need, and not used, needs no answer.
     const silent = connection?.socket.bytesRead === 0;
-    if (failure === undefined || silent || connection?.mayAnswerNow !== true || !stream.writable)
-      stream.destroy();
-    else this.#answerRaw(connection.socket, failure);
+    if (connection === undefined || failure === undefined || silent || !stream.writable) stream.destroy();
+    else if (connection.last)
+      return; // its last answer is on the way; what else it says does not matter
+    else if (connection.mayAnswerNow) this.#answerRaw(connection.socket, failure);
+    else if (connection.allReceived) connection.closeWhenDone();
+    else stream.destroy();
   }
 
   #answerRaw(socket: Socket, error: PlatformError): void {

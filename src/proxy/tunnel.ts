@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { BufferSweep } from './buffer-sweep.ts';
 import { responseHeaders } from './forward-headers.ts';
 
 /** Finds peers that vanished without a word. */
@@ -12,13 +13,14 @@ const TCP_KEEP_ALIVE_MS = 30_000;
 export interface TunnelOptions {
   readonly client: Socket;
   readonly upstream: Socket;
+  readonly sweep: BufferSweep;
   /** After one side has ended: how long the other may be silent. */
   readonly halfCloseMs: number;
   /** Both are closed. Called once. */
   readonly onClosed: () => void;
 }
 
-export function joinSockets({ client, upstream, halfCloseMs, onClosed }: TunnelOptions): void {
+export function joinSockets({ client, upstream, sweep, halfCloseMs, onClosed }: TunnelOptions): void {
   let open = 2;
   const join = (from: Socket, to: Socket) => {
     from.setTimeout(0);
@@ -37,6 +39,7 @@ export function joinSockets({ client, upstream, halfCloseMs, onClosed }: TunnelO
       to.destroySoon();
       if (--open === 0) onClosed();
     });
+    from.on('data', (chunk: Buffer) => sweep.relayed(chunk.length));
     from.pipe(to);
   };
   if (client.destroyed || upstream.destroyed) {

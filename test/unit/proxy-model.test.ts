@@ -253,13 +253,9 @@ async function take(world: World, one: typeof step extends fc.Arbitrary<infer S>
     }
     case 'arrive': {
       const flight = at(world.flights, one.nth);
-      return (
-        flight &&
-        world.arrive(
-          flight,
-          Array.from({ length: one.count }, () => world.container(one.limit)),
-        )
-      );
+      const made = Array.from({ length: one.count }, () => world.container(one.limit));
+      if (flight) world.arrive(flight, made);
+      return;
     }
     case 'reject': {
       const flight = at(world.flights, one.nth);
