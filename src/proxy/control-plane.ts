@@ -55,7 +55,10 @@ export interface ControlPlane {
    */
   activate(appId: string): Promise<Activation>;
 
-  /** An endpoint refused or broke a connection: look whether it still lives. */
+  /**
+   * An endpoint refused or broke a connection: look whether it still lives. One that refused gets no request until a later
+   * `endpoints` or `activate` names it.
+   */
   suspect(containerId: string): void;
 
   /** Requests were served by these containers and an observation may be due. */
@@ -69,7 +72,10 @@ export interface ControlPlane {
 
 export type DrainResult =
   | { readonly drained: true }
-  /** Only with `onlyIfIdleSinceMs`: it was busy, or has been since; the endpoint is in use as before. */
+  /**
+   * The endpoint is in use. With `onlyIfIdleSinceMs`: it was busy, or has been since. Without: a later `endpoints` named it
+   * before its last request was done.
+   */
   | { readonly drained: false; readonly lastActiveAtMs: number };
 
 export interface DrainOptions {
