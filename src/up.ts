@@ -33,6 +33,8 @@ export async function up(config: UpConfig): Promise<number> {
   const stopSignal = nextSignal();
   const log = createLog(config.logLevel);
   const closers: (() => unknown)[] = [];
+  // The platform's timers and children keep no process alive. While things end, nothing else may: the end is awaited here.
+  const alive = setInterval(() => undefined, 2 ** 31 - 1);
   try {
     const dataDir = openDataDir(config.data);
     closers.push(() => dataDir.release());
@@ -42,7 +44,11 @@ export async function up(config: UpConfig): Promise<number> {
     return 0;
   } finally {
     // In the reverse order of their making: first nobody new is let in, last the database is let go.
-    for (const close of closers.reverse()) await close();
+    try {
+      for (const close of closers.reverse()) await close();
+    } finally {
+      clearInterval(alive);
+    }
   }
 }
 

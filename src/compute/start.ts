@@ -46,6 +46,8 @@ export async function startContainer(
       signal,
     );
     live.address = started.address;
+    // From here on readiness keeps the time: it knows what the container was met with.
+    stopPatience();
     const listenBeganMs = clock.monotonicMs();
     const timeoutMs = Math.max(1, patienceMs - (listenBeganMs - beganMs));
     await readiness.waitUntilListening(

@@ -130,10 +130,15 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   await until('mayfly up to end', () => hasEnded(child), 45_000);
 }
 
-/** A GET to 127.0.0.1 on a connection of its own. */
-export function get(port: number, path: string, headers: Record<string, string>): Promise<Answer> {
+/** A GET on a connection of its own, to this machine unless told. */
+export function get(
+  port: number,
+  path: string,
+  headers: Record<string, string>,
+  host = '127.0.0.1',
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ host: '127.0.0.1', port, path, headers, agent: false }, (response) => {
+    const outgoing = request({ host, port, path, headers, agent: false }, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (text: string) => (body += text));
