@@ -5,64 +5,26 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Clock } from '../clock.ts';
 import { PlatformError } from '../errors.ts';
 import { Attempt } from './attempt.ts';
-import type { BufferSweep } from './buffer-sweep.ts';
 import type { ClientConnection, OpenExchange } from './client-connection.ts';
+import type { ExchangeContext, ExchangeOptions, UpgradeOffer } from './exchange-context.ts';
 import { coldHeaders } from './cold-headers.ts';
 import { countStatus } from './counters.ts';
-import type { ProxyCounters } from './counters.ts';
-import type { Dispatcher } from './dispatcher.ts';
 import { errorCode, isLocalFailure, upstreamFailure } from './failures.ts';
 import { hasToken, requestHeaders, responseHeaders } from './forward-headers.ts';
 import type { AcquireRequest, Lease } from './lease.ts';
-import type { TransportLimits } from './limits.ts';
 import { relayAnswer } from './relay-answer.ts';
 import { readRequestHead } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
 import { sendError } from './send-error.ts';
 import { StallWatch } from './stall-watch.ts';
-import type { ProxyLog } from './transport.ts';
 import { joinSockets, switchingProtocols } from './tunnel.ts';
-import type { UpstreamPool } from './upstream-pool.ts';
 
 /** What Node buffers of a body that nobody reads yet: its stream's high-water mark and one read beyond. */
 const HELD_BODY_BYTES = 128 * 1024;
 /** RFC 9110 §9.2.2; only without a body are they sent twice. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
-
-/** What all requests of a transport share. */
-export interface ExchangeContext {
-  readonly dispatcher: Dispatcher;
-  readonly pool: UpstreamPool;
-  readonly clock: Clock;
-  readonly log: ProxyLog;
-  readonly limits: TransportLimits;
-  readonly counters: ProxyCounters;
-  readonly sweep: BufferSweep;
-  readonly isTrusted: (address: string) => boolean;
-  /** The transport takes no more requests: connections close after their answer. */
-  readonly closing: () => boolean;
-}
-
-/** A WebSocket handshake: the connection's socket is no longer the parser's. */
-export interface UpgradeOffer {
-  /** What the client sent behind its request. */
-  readonly early: Buffer;
-  /** Ends what the transport does with the socket meanwhile. */
-  readonly letGo: () => void;
-}
-
-export interface ExchangeOptions {
-  readonly context: ExchangeContext;
-  readonly connection: ClientConnection;
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  readonly upgrade?: UpgradeOffer | undefined;
-  /** The client has its answer, or has gone. Called once. */
-  readonly onEnd: () => void;
-}
 
 export class Exchange implements AcquireRequest, OpenExchange {
   readonly #context: ExchangeContext;

@@ -14,7 +14,7 @@ import { countStatus, newCounters } from './counters.ts';
 import type { ProxyCounters } from './counters.ts';
 import { rawErrorAnswer } from './error-answer.ts';
 import { Exchange } from './exchange.ts';
-import type { ExchangeContext, UpgradeOffer } from './exchange.ts';
+import type { ExchangeContext, UpgradeOffer } from './exchange-context.ts';
 import { clientFailure } from './failures.ts';
 import { hasToken } from './forward-headers.ts';
 import type { Transport, TransportOptions } from './transport.ts';

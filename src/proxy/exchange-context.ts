@@ -1,0 +1,42 @@
+/** What an exchange is given: by its transport, and for itself. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from '../clock.ts';
+import type { BufferSweep } from './buffer-sweep.ts';
+import type { ClientConnection } from './client-connection.ts';
+import type { ProxyCounters } from './counters.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { TransportLimits } from './limits.ts';
+import type { ProxyLog } from './transport.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
+
+/** What all requests of a transport share. */
+export interface ExchangeContext {
+  readonly dispatcher: Dispatcher;
+  readonly pool: UpstreamPool;
+  readonly clock: Clock;
+  readonly log: ProxyLog;
+  readonly limits: TransportLimits;
+  readonly counters: ProxyCounters;
+  readonly sweep: BufferSweep;
+  readonly isTrusted: (address: string) => boolean;
+  /** The transport takes no more requests: connections close after their answer. */
+  readonly closing: () => boolean;
+}
+
+/** A WebSocket handshake: the connection's socket is no longer the parser's. */
+export interface UpgradeOffer {
+  /** What the client sent behind its request. */
+  readonly early: Buffer;
+  /** Ends what the transport does with the socket meanwhile. */
+  readonly letGo: () => void;
+}
+
+export interface ExchangeOptions {
+  readonly context: ExchangeContext;
+  readonly connection: ClientConnection;
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly upgrade?: UpgradeOffer | undefined;
+  /** The client has its answer, or has gone. Called once. */
+  readonly onEnd: () => void;
+}
