@@ -19,7 +19,7 @@ import { ensureDefaults } from './coreapi/grades.ts';
 import { startCoreApi } from './coreapi/http/server.ts';
 import { ensureOperatorToken } from './coreapi/tokens.ts';
 import { openDataDir, type DataDir } from './data-dir.ts';
-import { isPlatformError } from './errors.ts';
+import { isPlatformError, PlatformError } from './errors.ts';
 import { createLog, type Log } from './log.ts';
 import { startProxy } from './proxy/server.ts';
 
@@ -61,31 +61,37 @@ async function serve(
   const store = openSqliteStore({ path: dataDir.databasePath });
   closers.push(() => store.close());
   await ensureDefaults(store, clock);
-  const operator = await ensureOperatorToken(store, { fromEnv: config.operatorToken, clock });
 
   const { engine, refuseFrom, note } = await openEngine(config, dataDir, log);
   const agent = await openAgent(config, dataDir, store, engine, log);
-  closers.push(() => agent.close({ leaveRunning: config.leaveRunning, timeoutMs: STOP_MS }));
+  // A start that fails half way leaves the containers it found as they were.
+  let leaveRunning = true;
+  closers.push(() => agent.close({ leaveRunning, timeoutMs: STOP_MS }));
   const containerNetworks = await refuseFrom();
 
+  const proxyAt = { host: config.proxyHost, port: config.proxyPort };
   const proxy = await startProxy({
     control: agent,
     clock,
     log,
-    listen: { host: config.proxyHost, port: config.proxyPort },
+    listen: proxyAt,
     refuseFrom: containerNetworks,
-  });
+  }).catch(portTaken('--proxy-port', proxyAt.port));
   closers.push(() => proxy.close({ graceMs: DRAIN_MS }));
   // Last, because from here on /readyz says that requests are served.
+  const apiAt = { host: config.apiHost, port: config.apiPort };
   const api = await startCoreApi({
     store,
     gateway: agent,
     clock,
     log,
-    listen: { host: config.apiHost, port: config.apiPort },
+    listen: apiAt,
     refuseFrom: containerNetworks,
-  });
+  }).catch(portTaken('--api-port', apiAt.port));
   closers.push(() => api.close());
+  leaveRunning = config.leaveRunning;
+  // Made only now: a token that is shown once must not be lost to a start that failed.
+  const operator = await ensureOperatorToken(store, { fromEnv: config.operatorToken, clock });
 
   const lines = [
     'Mayfly is up.',
@@ -151,6 +157,18 @@ function blockList(subnets: readonly string[]): BlockList {
     list.addSubnet(address, Number(prefix), address.includes(':') ? 'ipv6' : 'ipv4');
   }
   return list;
+}
+
+function portTaken(flag: string, port: number): (thrown: unknown) => never {
+  return (thrown) => {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw thrown;
+    const what = code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be listened on (${code})`;
+    throw new PlatformError('invalid_config', `port ${port} ${what}`, {
+      cause: thrown,
+      hint: `Name another one with ${flag}.`,
+    });
+  };
 }
 
 function url(host: string, port: number): string {

@@ -204,7 +204,9 @@ export class Exchange implements AcquireRequest, OpenExchange {
 
   #interim(status: number, rawHeaders: readonly string[]): void {
     if (this.#answering || this.#req.httpVersion !== '1.1') return;
-    if (status !== 100) this.#res.writeInformation(status, responseHeaders({ rawHeaders, trailers: false }));
+    // Node before 26.2 cannot write one; it is only a hint, so the client does without.
+    if (status !== 100 && 'writeInformation' in this.#res)
+      this.#res.writeInformation(status, responseHeaders({ rawHeaders, trailers: false }));
     else if (this.#req.headers.expect !== undefined) this.#res.writeContinue();
   }
 
