@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildExampleImages } from '../../examples/images.ts';
 import { findMounts } from '../../src/compute/process/cgroups.ts';
+import { readStat } from '../../src/compute/process/proc.ts';
 import type { AppView, ContainerView, CreateAppBody, EventView } from '../../src/coreapi/schema.ts';
 import { afterAll, beforeAll, beforeEach, describe } from 'vitest';
 import { containersWith, docker, DOCKER_SOCKET, leftovers, sweep, whyNoDocker } from './docker.ts';
@@ -220,11 +221,7 @@ export class Platform implements AsyncDisposable {
   /** CPU time that the container has used, in milliseconds, as the kernel counts it. */
   async cpuMs(containerId: string): Promise<number> {
     const engineId = (await this.running()).get(containerId) ?? '';
-    if (this.engine === 'process') {
-      const [, fields = ''] = readFileSync(`/proc/${engineId}/stat`, 'utf8').split(') ');
-      const [userTicks, systemTicks] = fields.split(' ').slice(11, 13);
-      return (Number(userTicks) + Number(systemTicks)) * 10;
-    }
+    if (this.engine === 'process') return readStat(Number(engineId))?.cpuMs ?? 0;
     const { body } = await docker('GET', `/containers/${engineId}/stats?stream=false&one-shot=true`);
     const { cpu_stats } = JSON.parse(body.toString()) as {
       cpu_stats: { cpu_usage: { total_usage: number } };
@@ -235,9 +232,16 @@ export class Platform implements AsyncDisposable {
   /** Kills the container as a fault would, without the platform's doing. Resolves when the kernel is done with it. */
   async crash(containerId: string): Promise<void> {
     const engineId = (await this.running()).get(containerId) ?? '';
-    if (this.engine === 'process') process.kill(Number(engineId), 'SIGKILL');
-    else await docker('POST', `/containers/${engineId}/kill`);
-    await until(`${containerId} to be dead`, async () => !(await this.running()).has(containerId));
+    if (this.engine === 'docker') {
+      await docker('POST', `/containers/${engineId}/kill`);
+      await until(`${containerId} to be dead`, async () => !(await this.running()).has(containerId));
+      return;
+    }
+    process.kill(Number(engineId), 'SIGKILL');
+    // A process on its way out accepts connections until its files are closed; a zombie's are.
+    await until(`${containerId} to be dead`, () =>
+      [undefined, 'Z', 'X'].includes(readStat(Number(engineId))?.state),
+    );
   }
 
   /** Whatever of it there is on the machine, one line each. */
