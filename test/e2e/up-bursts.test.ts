@@ -3,7 +3,7 @@ import { expect, it, vi } from 'vitest';
 import { ENGINES, Platform, whyNot } from '../support/platform.ts';
 import { until } from '../support/until.ts';
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 180_000 });
 
 it.for(ENGINES)(
   'a program killed in one burst of starts after another leaves nothing unknown (%s)',

@@ -7,7 +7,7 @@ import { until } from '../support/until.ts';
 const SERVING = 20;
 const STARTING = 5;
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 180_000 });
 
 it.for(ENGINES)(
   'a program killed while 20 containers serve and 5 start comes back to them (%s)',
