@@ -18,7 +18,8 @@ import { decideAdoption, type Adoption } from './adoption.ts';
 import { DEFAULT_NODE_LIMITS, type NodeContext, type NodeLimits } from './context.ts';
 import { DataPlanes } from './data-planes.ts';
 import { Deadlines } from './deadlines.ts';
-import type { Engine } from './engine.ts';
+import { orAborted } from './ending.ts';
+import type { Engine, ExitEvent } from './engine.ts';
 import { Outbox } from './outbox.ts';
 import type { Readiness } from './readiness.ts';
 import { Supervisor } from './supervisor.ts';
@@ -48,20 +49,34 @@ export class Agent implements ControlPlane, NodeGateway {
   readonly #supervisors = new Map<string, Supervisor>();
   readonly #closing = new AbortController();
   #feed: Promise<void> = Promise.resolve();
+  #closed: Promise<void> | undefined;
+  /** Exits of containers that are not adopted yet; undefined once all are. */
+  #earlyExits: ExitEvent[] | undefined = [];
   #stopListening: () => void = () => undefined;
 
-  /** Prepares the engine, registers the node and takes over what already runs. Errors: `engine_unavailable`, the store's. */
+  /**
+   * Prepares the engine, registers the node and takes over what already runs. The engine is the agent's from here on: it is
+   * closed with it, also when this rejects. Errors: `engine_unavailable`, the store's.
+   */
   static async open(options: AgentOptions): Promise<Agent> {
-    const { engine, core, node } = options;
+    const agent = new Agent(options);
+    try {
+      await agent.#begin(options);
+      return agent;
+    } catch (thrown) {
+      await agent.close({ leaveRunning: true, timeoutMs: 0 });
+      throw thrown;
+    }
+  }
+
+  async #begin({ engine, core, node }: AgentOptions): Promise<void> {
     await engine.prepare();
     await core.register({ ...node, engine: engine.name });
-    const agent = new Agent(options);
     // Everything that changes after this revision is heard; everything before is read by the adoption.
     const revision = await core.revision();
-    agent.#stopListening = engine.onExit((event) => agent.#ofContainer(event.containerId)?.exited(event));
-    await agent.#adopt();
-    agent.#feed = agent.#follow(revision);
-    return agent;
+    this.#stopListening = engine.onExit((event) => this.#exited(event));
+    await this.#adopt();
+    this.#feed = this.#follow(revision);
   }
 
   private constructor({ node, engine, core, readiness, clock, log, limits }: AgentOptions) {
@@ -131,20 +146,26 @@ export class Agent implements ControlPlane, NodeGateway {
   workloads: NodeGateway['workloads'] = () => this.#context.engine.capabilities.workloads;
   logs: NodeGateway['logs'] = (container, options) => this.#context.engine.logs(container.id, options);
 
-  /** Ends the node's work. Idempotent. */
-  async close({ leaveRunning, timeoutMs }: CloseOptions): Promise<void> {
-    if (this.#closing.signal.aborted) return;
+  /** Ends the node's work; whoever asks again waits for the same end. */
+  close(options: CloseOptions): Promise<void> {
+    this.#closed ??= this.#close(options);
+    return this.#closed;
+  }
+
+  async #close({ leaveRunning, timeoutMs }: CloseOptions): Promise<void> {
     this.#closing.abort();
     const { clock, engine, deadlines, outbox } = this.#context;
-    this.#stopListening();
-    await this.#feed;
     const giveUp = new AbortController();
     const cancel = clock.after(timeoutMs, () => giveUp.abort());
-    if (!leaveRunning) {
-      const all = [...this.#supervisors.values()];
-      await Promise.all(all.map((supervisor) => supervisor.close('the node is stopping', giveUp.signal)));
-    }
+    await orAborted(this.#feed, giveUp.signal);
+    const reason = 'the node is stopping';
+    await Promise.all(
+      [...this.#supervisors.values()].map((supervisor) =>
+        leaveRunning ? supervisor.halt(reason, giveUp.signal) : supervisor.close(reason, giveUp.signal),
+      ),
+    );
     cancel();
+    this.#stopListening();
     deadlines.close();
     outbox.close();
     await engine.close();
@@ -153,10 +174,20 @@ export class Agent implements ControlPlane, NodeGateway {
   #supervisor(appId: string): Supervisor {
     let supervisor = this.#supervisors.get(appId);
     if (!supervisor) {
-      supervisor = new Supervisor(appId, this.#context, () => this.#supervisors.delete(appId));
+      const fresh: Supervisor = new Supervisor(appId, this.#context, () => {
+        // One that is idle may be told so again after another has taken its place.
+        if (this.#supervisors.get(appId) === fresh) this.#supervisors.delete(appId);
+      });
+      supervisor = fresh;
       this.#supervisors.set(appId, supervisor);
     }
     return supervisor;
+  }
+
+  #exited(event: ExitEvent): void {
+    const supervisor = this.#ofContainer(event.containerId);
+    if (supervisor) supervisor.exited(event);
+    else this.#earlyExits?.push(event);
   }
 
   /** Bounded by the containers of this node, so no index is kept. */
@@ -198,6 +229,9 @@ export class Agent implements ControlPlane, NodeGateway {
     const [records, found] = await Promise.all([core.containersOn(nodeId), engine.listOwn()]);
     const adoptions = decideAdoption(records, found);
     await Promise.all(adoptions.map((adoption) => this.#carryOut(adoption)));
+    const exits = this.#earlyExits ?? [];
+    this.#earlyExits = undefined;
+    for (const event of exits) this.#exited(event);
     const adopted = adoptions.filter(({ action }) => action === 'adopt').length;
     if (adoptions.length > 0)
       log.info({ adopted, found: found.length, recorded: records.length }, 'took over what was here');
@@ -227,6 +261,8 @@ export class Agent implements ControlPlane, NodeGateway {
         return;
       }
       case 'keep':
+        // Its end is told before it is done, and a kill -9 may have come between the two.
+        await engine.stop(adoption.container.id, 0);
         this.#supervisor(adoption.container.appId).adoptEnded(adoption.container);
         return;
       case 'forget':

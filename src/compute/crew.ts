@@ -21,6 +21,13 @@ export interface CrewEvents {
   readonly forgotten: () => void;
 }
 
+export interface RetireOptions {
+  /** From SIGTERM to SIGKILL; the node's own unless told. */
+  readonly graceMs?: number;
+  /** `failed`: it goes because it does not do what it should. */
+  readonly end?: 'stopped' | 'failed';
+}
+
 export class Crew {
   readonly #appId: string;
   readonly #context: NodeContext;
@@ -80,20 +87,22 @@ export class Crew {
   }
 
   /** Lets it finish its work, then stops it. New requests go elsewhere from now on. */
-  retire(live: Live, reason: string, graceMs = this.#context.limits.stopGraceMs): void {
+  retire(live: Live, reason: string, { graceMs, end = 'stopped' }: RetireOptions = {}): void {
     if (live.state === 'starting' || live.state === 'ending' || live.state === 'ended') return;
     const asleep = live.state === 'paused';
     this.#release(live);
     this.#context.outbox.report(live.id, { state: 'draining', reason });
     live.gone = this.#own('retire', live, async () => {
-      if (!asleep) await drain(this.#context, live, this.drainTimeoutMs);
-      await stop(this.#context, live, graceMs, this.#giveUp.signal);
-      this.#context.outbox.report(live.id, { state: 'stopped', reason });
+      const { signal } = this.#giveUp;
+      if (!asleep) await drain(this.#context, live, this.drainTimeoutMs, signal);
+      await stop(this.#context, live, graceMs ?? this.#context.limits.stopGraceMs, signal);
+      await this.#tellEnd(live, end, reason);
       this.#keep(live);
     });
+    if (end === 'failed') this.#events.died(live, reason, this.#livedMs(live));
   }
 
-  /** It died, or does not serve any more. */
+  /** It died. */
   lose(live: Live, reason: string): void {
     if (live.state === 'starting' || live.state === 'ending' || live.state === 'ended') return;
     this.fail(live, 'failed', reason);
@@ -103,19 +112,18 @@ export class Crew {
   /** Ends it without ceremony. `live.told` resolves when its end is reported, with its last lines if it failed. */
   fail(live: Live, state: 'stopped' | 'failed', reason: string): void {
     this.#release(live);
-    live.told = this.#own('tell', live, async () => {
-      const lines = state === 'failed' ? await lastLines(this.#context, live.id) : '';
-      this.#context.outbox.report(live.id, {
-        state,
-        reason,
-        figures: lines === '' ? {} : { lastLines: lines },
-      });
-    });
+    live.told = this.#own('tell', live, () => this.#tellEnd(live, state, reason));
     live.gone = this.#own('end', live, async () => {
       await live.told;
       await stop(this.#context, live, 0, this.#giveUp.signal);
       this.#keep(live);
     });
+  }
+
+  async #tellEnd(live: Live, state: 'stopped' | 'failed', reason: string): Promise<void> {
+    const lines = state === 'failed' ? await lastLines(this.#context, live.id) : '';
+    const figures = lines === '' ? {} : { lastLines: lines };
+    this.#context.outbox.report(live.id, { state, reason, figures });
   }
 
   /** Takes over the remains of one that ended before this program started. */
@@ -134,7 +142,8 @@ export class Crew {
 
   /** Ends all and removes all that is left of them. `giveUp` ends the waiting for an engine that is away. */
   async clear(reason: string, giveUp: AbortSignal): Promise<void> {
-    giveUp.addEventListener('abort', () => this.#giveUp.abort(), { once: true });
+    if (giveUp.aborted) this.#giveUp.abort();
+    else giveUp.addEventListener('abort', () => this.#giveUp.abort(), { once: true });
     for (const live of this.#lives.values()) this.retire(live, reason);
     await Promise.all(this.all().flatMap((live) => live.gone ?? []));
     await Promise.all(this.all().map((live) => this.#remove(live)));
@@ -165,10 +174,16 @@ export class Crew {
     else deadlines.set(live.id, clock.nowMs() + limits.keepEndedMs, () => void this.#remove(live));
   }
 
-  async #remove(live: Live): Promise<void> {
+  #remove(live: Live): Promise<void> {
+    live.removal ??= this.#removeNow(live);
+    return live.removal;
+  }
+
+  async #removeNow(live: Live): Promise<void> {
     this.#context.deadlines.cancel(live.id);
     await this.#own('remove', live, () => remove(this.#context, live, this.#giveUp.signal));
-    if (this.#lives.delete(live.id)) this.#events.forgotten();
+    this.#lives.delete(live.id);
+    this.#events.forgotten();
   }
 
   /** Work that nobody waits for still has an owner: a failure is told here. */

@@ -26,8 +26,10 @@ export class DataPlanes {
 
   /**
    * Drained when all are. If one was busy, others may have let go of the endpoint already: publish it again then.
+   * A data plane that joins meanwhile does not hear of the container.
    */
   async drain(containerId: string, options: DrainOptions = {}): Promise<DrainResult> {
+    this.#withhold(containerId);
     const results = await Promise.all(
       [...this.#planes].map(([plane, { gone }]) => Promise.race([plane.drain(containerId, options), gone])),
     );
@@ -36,6 +38,14 @@ export class DataPlanes {
       if (!result.drained) lastActiveAtMs = Math.max(lastActiveAtMs, result.lastActiveAtMs);
     }
     return lastActiveAtMs === -Infinity ? { drained: true } : { drained: false, lastActiveAtMs };
+  }
+
+  #withhold(containerId: string): void {
+    for (const [appId, endpoints] of this.#published) {
+      const others = endpoints.filter((endpoint) => endpoint.containerId !== containerId);
+      if (others.length === 0) this.#published.delete(appId);
+      else if (others.length < endpoints.length) this.#published.set(appId, others);
+    }
   }
 
   abort(containerId: string): void {

@@ -17,6 +17,7 @@ export class Deadlines {
   readonly #current = new Map<string, Entry>();
   #disarm: (() => void) | undefined;
   #armedForMs = Infinity;
+  #closed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -29,21 +30,34 @@ export class Deadlines {
   /** Calls `due` at `atMs` (epoch), in place of what was set for the key before. Infinity: never. */
   set(key: string, atMs: number, due: () => void): void {
     this.#current.delete(key);
-    if (atMs === Infinity) return;
+    if (this.#closed || atMs === Infinity) {
+      this.#sweep();
+      return;
+    }
     const entry = { key, atMs, due };
     this.#current.set(key, entry);
     this.#push(entry);
-    // Replaced entries are the heap's garbage: sweep when it is most of it.
-    if (this.#heap.length > 64 && this.#heap.length > 4 * this.#current.size) this.#rebuild();
+    this.#sweep();
     this.#arm();
   }
 
   cancel(key: string): void {
-    this.#current.delete(key);
+    if (this.#current.delete(key)) this.#sweep();
   }
 
+  /** Forgets all; what is set from here on never comes due. */
   close(): void {
+    this.#closed = true;
     this.#current.clear();
+    this.#sweep();
+  }
+
+  /** Replaced and cancelled entries are the heap's garbage: it is cleared when it is most of it, or all. */
+  #sweep(): void {
+    if (this.#current.size > 0) {
+      if (this.#heap.length > 64 && this.#heap.length > 4 * this.#current.size) this.#rebuild();
+      return;
+    }
     this.#heap.length = 0;
     this.#disarm?.();
     this.#disarm = undefined;
@@ -66,6 +80,7 @@ export class Deadlines {
       this.#current.delete(entry.key);
       entry.due();
     }
+    this.#sweep();
     if (this.#heap.length > 0) this.#arm();
   }
 

@@ -10,17 +10,40 @@ import type { Live } from './live.ts';
 const FIRST_RETRY_MS = 200;
 const MAX_RETRY_MS = 30_000;
 
-/** Lets requests in flight end, for `deadlineMs` at most; what is left is then broken off. */
-export async function drain(context: NodeContext, live: Live, deadlineMs: number): Promise<void> {
-  const cancel = context.clock.after(deadlineMs, () => context.dataPlanes.abort(live.id));
+/** Resolves or rejects as the work does, or resolves when the signal aborts; the work is then left to itself. */
+export async function orAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) {
+    work.catch(() => undefined);
+    return;
+  }
+  const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
+  const stopWaiting = () => resolve(undefined);
+  signal.addEventListener('abort', stopWaiting, { once: true });
   try {
-    await context.dataPlanes.drain(live.id);
+    await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stopWaiting);
+  }
+}
+
+/** Lets requests in flight end, until `deadlineMs` have passed or the signal aborts; what is left is then broken off. */
+export async function drain(
+  context: NodeContext,
+  live: Live,
+  deadlineMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, dataPlanes } = context;
+  const cancel = clock.after(deadlineMs, () => dataPlanes.abort(live.id));
+  try {
+    await orAborted(dataPlanes.drain(live.id), signal);
+    if (signal.aborted) dataPlanes.abort(live.id);
   } finally {
     cancel();
   }
 }
 
-/** Stops it, however long the engine is away; `signal` ends the trying. */
+/** Stops it, however long the engine is away; when `signal` aborts, one last try is made and not waited for. */
 export function stop(context: NodeContext, live: Live, graceMs: number, signal: AbortSignal): Promise<void> {
   return untilDone(context, live, signal, 'stop', () => context.engine.stop(live.id, graceMs));
 }
@@ -44,9 +67,9 @@ async function untilDone(
   what: string,
   act: () => Promise<void>,
 ): Promise<void> {
-  for (let retryMs = FIRST_RETRY_MS; !signal.aborted; retryMs = Math.min(MAX_RETRY_MS, retryMs * 2)) {
+  for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(MAX_RETRY_MS, retryMs * 2)) {
     try {
-      await act();
+      await orAborted(act(), signal);
       return;
     } catch (thrown) {
       if (isPlatformError(thrown, 'not_found')) return;
@@ -55,6 +78,7 @@ async function untilDone(
         'the engine could not do it; trying again',
       );
       await sleep(context.clock, retryMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
     }
   }
 }

@@ -17,13 +17,16 @@ export class Live {
   lastActiveAtMs: number;
   /** When it became ready; null before. */
   readyAtMs: number | null = null;
-  /** After a failed replacement: not again before this time. */
+  /** Attempts to replace it that failed, and the time before which there is no further one. */
+  failedReplacements = 0;
   replaceNotBeforeMs = 0;
   /** A look whether it still serves, under way. */
   suspicion: Promise<void> | undefined;
   /** Its end, under way: first told, then done. */
   told: Promise<void> | undefined;
   gone: Promise<void> | undefined;
+  /** The removal of its remains, under way. */
+  removal: Promise<void> | undefined;
 
   constructor(container: Container, state: LiveState, nowMs: number) {
     this.container = container;

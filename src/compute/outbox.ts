@@ -32,6 +32,7 @@ export class Outbox {
   }
 
   report(containerId: string, report: ContainerReport): void {
+    if (this.#closed) return;
     const queue = this.#queues.get(containerId);
     if (!queue) {
       const fresh: Queue = { reports: [report], failing: false, waiters: [] };
@@ -45,8 +46,12 @@ export class Outbox {
     else queue.reports.push(report);
   }
 
-  /** Resolves when all that was reported of the container is recorded; rejects as soon as the other side is away. */
+  /**
+   * Resolves when all that was reported of the container is recorded. Errors: `store_unavailable`, as soon as the other
+   * side is away or this is closed.
+   */
   recorded(containerId: string): Promise<void> {
+    if (this.#closed) return Promise.reject(unavailable(containerId));
     const queue = this.#queues.get(containerId);
     if (!queue) return Promise.resolve();
     if (queue.failing) return Promise.reject(unavailable(containerId));
@@ -74,25 +79,22 @@ export class Outbox {
       }
       try {
         await this.#core.report(containerId, report);
-        queue.reports.shift();
-        queue.failing = false;
-        retryMs = FIRST_RETRY_MS;
       } catch (thrown) {
-        if (isPlatformError(thrown, 'invalid_transition') || isPlatformError(thrown, 'not_found')) {
-          // The record knows better (the container was forgotten, or has ended): nothing to repeat.
-          this.#log.warn({ containerId, state: report.state, err: thrown }, 'a state report was refused');
-          queue.reports.shift();
+        const { state } = report;
+        if (!isPlatformError(thrown, 'invalid_transition') && !isPlatformError(thrown, 'not_found')) {
+          queue.failing = true;
+          for (const waiter of queue.waiters.splice(0)) waiter.reject(unavailable(containerId));
+          this.#log.warn({ containerId, state, retryMs, err: thrown }, 'a state could not be recorded yet');
+          await this.#pause(retryMs);
+          retryMs = Math.min(MAX_RETRY_MS, retryMs * 2);
           continue;
         }
-        queue.failing = true;
-        for (const waiter of queue.waiters.splice(0)) waiter.reject(unavailable(containerId));
-        this.#log.warn(
-          { containerId, state: report.state, retryMs, err: thrown },
-          'a state could not be recorded yet',
-        );
-        await this.#pause(retryMs);
-        retryMs = Math.min(MAX_RETRY_MS, retryMs * 2);
+        // The record knows better (the container was forgotten, or has ended): nothing to repeat.
+        this.#log.warn({ containerId, state, err: thrown }, 'a state report was refused');
       }
+      queue.reports.shift();
+      queue.failing = false;
+      retryMs = FIRST_RETRY_MS;
     }
   }
 

@@ -14,12 +14,12 @@ import { isPlatformError, PlatformError } from '../errors.ts';
 import type { Activation } from '../proxy/control-plane.ts';
 import type { NodeContext } from './context.ts';
 import { Crew } from './crew.ts';
+import { orAborted } from './ending.ts';
 import type { ExitEvent } from './engine.ts';
 import type { Live } from './live.ts';
+import { place } from './place.ts';
 import { describeExit, exitedBeforeReady, startContainer, type PhasesMs } from './start.ts';
 
-/** How often room is made for one start before it is given up. */
-const MAX_RECLAIMS = 3;
 /** How long a suspected container may take to accept a connection. */
 const SUSPECT_TIMEOUT_MS = 1_000;
 /** A sleeper that has to make room has nothing in flight; it need not be given long. */
@@ -95,14 +95,16 @@ export class Supervisor {
     if (redeployed) {
       // Whoever deploys wants to see it tried, whatever the last revision did.
       this.#failures = 0;
-      this.#blockedUntilMs = 0;
+      this.#unblock();
+      if (this.#crew.current) this.#crew.current.replaceNotBeforeMs = 0;
     }
     this.#crew.publish();
     if (this.#crew.current) this.#schedule(this.#crew.current);
+    this.#checkIdle();
   }
 
   deleted(): void {
-    this.#blockedUntilMs = 0;
+    this.#unblock();
     this.#crew.delete('the app was deleted');
     this.#checkIdle();
   }
@@ -122,20 +124,30 @@ export class Supervisor {
     });
   }
 
-  /** Stops the container if it sleeps still. At once, not in turn: the one that asks is taking its own turn. */
+  /**
+   * Stops the container if it sleeps still; resolves when it has ended, unless it serves. At once, not in turn: the one
+   * that asks is taking its own turn. Errors: `store_unavailable`.
+   */
   async reclaim(containerId: string, reason: string): Promise<void> {
     const live = this.#crew.get(containerId);
-    if (live?.state === 'paused') this.#crew.retire(live, reason, RECLAIM_GRACE_MS);
+    if (live?.state === 'paused') this.#crew.retire(live, reason, { graceMs: RECLAIM_GRACE_MS });
     await live?.gone;
     await this.#context.outbox.recorded(containerId);
   }
 
-  /** Ends everything; resolves when all is stopped and removed, or `giveUp` aborts. */
-  async close(reason: string, giveUp: AbortSignal): Promise<void> {
+  /** Starts nothing any more and ends what is starting; what serves or sleeps is left as it is, for the next program. */
+  async halt(reason: string, giveUp: AbortSignal): Promise<void> {
     this.#closing.abort();
     const error = new PlatformError('shutting_down', reason, { retryAfterMs: 5_000 });
-    for (const live of this.#crew.all()) live.abort.abort(error);
-    await this.#turn;
+    const starting = this.#crew.all().filter((live) => live.state === 'starting');
+    for (const live of starting) live.abort.abort(error);
+    await orAborted(this.#turn, giveUp);
+    await orAborted(Promise.all(starting.flatMap((live) => live.gone ?? [])), giveUp);
+  }
+
+  /** Ends everything; resolves when all is stopped and removed, or `giveUp` aborts. */
+  async close(reason: string, giveUp: AbortSignal): Promise<void> {
+    await this.halt(reason, giveUp);
     await this.#crew.clear(reason, giveUp);
   }
 
@@ -226,10 +238,18 @@ export class Supervisor {
     });
   }
 
+  #unblock(): void {
+    this.#blockedUntilMs = 0;
+    this.#context.deadlines.cancel(`backoff ${this.#appId}`);
+  }
+
   async #startOne(reason: string, successor: boolean): Promise<{ live: Live; phasesMs: PhasesMs }> {
     const { clock, outbox } = this.#context;
     const placeBeganMs = clock.monotonicMs();
-    const { spec, container } = await this.#place(reason, successor);
+    // What became of the containers before has to be known before a new one is asked for.
+    await this.#crew.recorded();
+    const request = { appId: this.#appId, reason, successor };
+    const { spec, container } = await place(this.#context, request, this.#closing.signal);
     this.#use(spec);
     const placeMs = clock.monotonicMs() - placeBeganMs;
 
@@ -242,6 +262,7 @@ export class Supervisor {
     outbox.report(live.id, { state: 'starting', reason });
     try {
       const phasesMs = { place: placeMs, ...(await startContainer(this.#context, live, spec)) };
+      live.abort.signal.throwIfAborted(); // it was called off, or the container died, at the last moment
       live.readyAtMs = clock.nowMs();
       this.#serve(live);
       outbox.report(live.id, {
@@ -256,28 +277,6 @@ export class Supervisor {
       this.#crew.fail(live, blamesApp(error) ? 'failed' : 'stopped', error.message);
       await live.told;
       throw error;
-    }
-  }
-
-  /** A planned container, after making room if there was none. */
-  async #place(reason: string, successor: boolean): Promise<{ spec: AppSpec; container: Container }> {
-    const { core, nodeId, engine, log, reclaim } = this.#context;
-    // What became of the containers before has to be known before a new one is asked for.
-    await this.#crew.recorded();
-    for (let reclaims = 0; ;) {
-      const plan = await core.plan({ appId: this.#appId, nodeId, reason, successor });
-      if (plan.action === 'reclaim') {
-        if (++reclaims > MAX_RECLAIMS)
-          throw new PlatformError('no_capacity', plan.reason, { retryAfterMs: 5_000 });
-        await reclaim(plan.containerIds, plan.reason);
-        continue;
-      }
-      const { container, app, revision } = plan;
-      if (container.state === 'planned') return { spec: { app, revision }, container };
-      // A record without a container: a report of its end was lost.
-      log.warn({ containerId: container.id, state: container.state }, 'a recorded container is not here');
-      await engine.remove(container.id);
-      await core.report(container.id, { state: 'failed', reason: 'its node does not know it any more' });
     }
   }
 
@@ -364,13 +363,13 @@ export class Supervisor {
       await this.#startOne(reason, true);
     } catch (thrown) {
       const error = PlatformError.from(thrown);
-      if (error.code === 'shutting_down' || error.code === 'not_found') return;
-      this.#failures++;
-      const retry = decideRetry({ failures: this.#failures, retryable: false, remainingMs: 0 });
+      const failures = ++old.failedReplacements;
+      const retry = decideRetry({ failures, retryable: false, remainingMs: 0 });
       const backoffMs = retry.action === 'giveUp' ? retry.backoffMs : 0;
       old.replaceNotBeforeMs = this.#context.clock.nowMs() + backoffMs;
+      if (error.code === 'shutting_down' || this.#crew.deleted) return;
       const why = `the old container goes on serving; its successor (${reason}) failed: ${error.message}`;
-      this.#tell('app.replacement_failed', why, { failures: this.#failures, backoffMs });
+      this.#tell('app.replacement_failed', why, { failures, backoffMs });
       return;
     }
     const successor = this.#crew.next;
@@ -398,7 +397,9 @@ export class Supervisor {
       await readiness.waitUntilListening({ address: live.address, probe: { type: 'tcp' } }, options);
       this.#crew.publish();
     } catch {
-      if (!this.#closing.signal.aborted) this.#crew.lose(live, 'it does not accept connections any more');
+      // What it has accepted before, it may still be working on.
+      if (!this.#closing.signal.aborted)
+        this.#crew.retire(live, 'it does not accept connections any more', { end: 'failed' });
     }
   }
 
@@ -410,7 +411,9 @@ export class Supervisor {
     if (retry.action === 'giveUp') this.#block(`${live.id}: ${reason}`, retry.backoffMs);
   }
 
+  /** What a plan was made on may be older than what the change feed has told since. */
   #use(spec: AppSpec): void {
+    if (this.#spec && this.#spec.app.generation > spec.app.generation) return;
     this.#spec = spec;
     this.#crew.concurrencyLimit = spec.app.policy.concurrency.limit;
     this.#crew.drainTimeoutMs = spec.app.policy.drainTimeoutMs;

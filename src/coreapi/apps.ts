@@ -20,13 +20,11 @@ import { findApp, findSpec, lookUpApp } from './apps-find.ts';
 import { resolvePolicy } from './apps-policy.ts';
 import type { AppSpec, NodeGateway } from './core-api.ts';
 import { findGrade } from './grades.ts';
+import { retryConflicts } from './retry-conflicts.ts';
 import type { CreateAppBody, DeployBody, PatchAppBody, PutAppBody } from './schema-app.ts';
 import { APP_NAME } from './schema-app.ts';
 import type { PolicyInput } from './schema-policy.ts';
 import type { Principal } from './tokens.ts';
-
-/** Races are won quickly; so many lost in a row mean something else is wrong. */
-const MAX_ATTEMPTS = 20;
 
 export interface PullProgress {
   readonly status: string;
@@ -78,7 +76,7 @@ export class Apps {
     options: ChangeOptions,
   ): Promise<AppSpec & { created: boolean }> {
     const images = this.#images(options);
-    return this.#retry(async () => {
+    return retryConflicts(async () => {
       const app = await lookUpApp(this.#store, principal, nameOrId);
       const name = app?.name ?? nameOrId;
       checkName(name, body.name);
@@ -107,7 +105,7 @@ export class Apps {
 
   /** Errors: `not_found`, `precondition_failed`. */
   delete(principal: Principal, nameOrId: string, ifMatch?: IfMatch): Promise<void> {
-    return this.#retry(async () => {
+    return retryConflicts(async () => {
       const app = await findApp(this.#store, principal, nameOrId);
       requireMatch(app, app.name, ifMatch);
       await this.#store.commit(await planDelete(this.#store, app, this.#clock.nowMs()));
@@ -122,7 +120,7 @@ export class Apps {
   ): Promise<AppSpec> {
     const { deploy, ifMatch } = options;
     const images = this.#images(options);
-    return this.#retry(async () => {
+    return retryConflicts(async () => {
       const current = await findSpec(this.#store, principal, nameOrId);
       requireMatch(current.app, current.app.name, ifMatch);
       const before = contentOf(current.revision);
@@ -206,16 +204,6 @@ export class Apps {
       flights.set(image, flight);
       return flight;
     };
-  }
-
-  async #retry<T>(attempt: () => Promise<T>): Promise<T> {
-    for (let count = 1; ; count++) {
-      try {
-        return await attempt();
-      } catch (thrown) {
-        if (count >= MAX_ATTEMPTS || !isPlatformError(thrown, 'conflict')) throw thrown;
-      }
-    }
   }
 }
 

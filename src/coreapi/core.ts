@@ -21,12 +21,14 @@ import type {
 } from './core-api.ts';
 import { isLiving, transition } from './decisions/lifecycle.ts';
 import { fits, reserve } from './decisions/placement.ts';
-import { chooseReclaim, type Sleeper } from './decisions/reclaim.ts';
+import { chooseReclaim, sleepersFor } from './decisions/reclaim.ts';
 import { expiry, wantedResources } from './decisions/upkeep.ts';
 import { listAll } from './list-all.ts';
+import { retryConflicts } from './retry-conflicts.ts';
+import { Seldom } from './seldom.ts';
 
-/** Races are won quickly; so many lost in a row mean something else is wrong. */
-const MAX_ATTEMPTS = 20;
+/** An app that finds no room says so at most so often: visitors ask again and again. */
+const REFUSAL_EVENT_MS = 10_000;
 
 export interface CoreOptions {
   readonly store: Store;
@@ -45,6 +47,7 @@ class Core implements CoreApi {
   readonly #random: () => number;
   /** Changes to one node's reservations queue up here instead of losing races against each other. */
   readonly #nodeTurns = new Map<string, Promise<unknown>>();
+  readonly #refusals = new Seldom(REFUSAL_EVENT_MS);
 
   constructor(store: Store, clock: Clock, random: () => number) {
     this.#store = store;
@@ -104,7 +107,7 @@ class Core implements CoreApi {
       enteredAtMs: { planned: nowMs },
     };
     const reserved = reserve(node, resources, 1);
-    await this.#store.commit([
+    await this.#commit([
       { op: 'create', kind: 'container', record: container, claims: [claims.slot(appId, nodeId, slot)] },
       { op: 'update', kind: 'node', id: nodeId, ifGeneration: node.generation, set: { reserved } },
       this.#containerEvent(container, {
@@ -121,12 +124,7 @@ class Core implements CoreApi {
   async #makeRoom(node: Node, { app }: AppSpec): Promise<Plan> {
     const wanted = wantedResources(app.policy);
     const containers = await listAll(this.#store, 'container', { nodeId: node.id });
-    const sleepers = containers.flatMap((c): Sleeper[] =>
-      c.state === 'paused' && c.appId !== app.id
-        ? [{ containerId: c.id, pausedAtMs: c.enteredAtMs.paused ?? 0, resources: c.resources }]
-        : [],
-    );
-    const chosen = chooseReclaim(node, wanted, sleepers);
+    const chosen = chooseReclaim(node, wanted, sleepersFor(app.id, containers));
     const figures = {
       wantedCpu: wanted.cpu,
       wantedMemoryBytes: wanted.memoryBytes,
@@ -140,7 +138,10 @@ class Core implements CoreApi {
       return { action: 'reclaim', containerIds: chosen.map((sleeper) => sleeper.containerId), reason };
     }
     const reason = `node ${node.name} has no room for ${wanted.cpu} CPU and ${wanted.memoryBytes} bytes of memory`;
-    await this.event({ type: 'placement.refused', appId: app.id, containerId: null, reason, figures });
+    if (this.#refusals.isDue(app.id, this.#clock.nowMs())) {
+      const event = { type: 'placement.refused', appId: app.id, containerId: null, reason, figures };
+      await this.#store.commit([this.#event(event, node.id)]);
+    }
     throw new PlatformError('no_capacity', reason, {
       hint: 'stop other apps, give this one a smaller size, or give the node more capacity',
       retryAfterMs: 5_000,
@@ -149,16 +150,7 @@ class Core implements CoreApi {
 
   /** The successor of a container that is no more takes its place. */
   async #promote(next: Container): Promise<Container> {
-    await this.#store.commit([
-      {
-        op: 'update',
-        kind: 'container',
-        id: next.id,
-        ifGeneration: next.generation,
-        set: { slot: 'current' },
-        claims: [claims.slot(next.appId, next.nodeId, 'current')],
-      },
-    ]);
+    await this.#commit([promotion(next)]);
     return { ...next, slot: 'current', generation: next.generation + 1 };
   }
 
@@ -187,8 +179,13 @@ class Core implements CoreApi {
         set,
         ...(changed.slot === null ? { claims: [] } : {}),
       },
-      this.#containerEvent(after, { from: before.state, ...report.phasesMs, ...report.figures }),
     ];
+    // Whoever reports a state again (the first answer was lost on its way) has nothing new to tell.
+    if (before.state !== after.state) {
+      operations.push(
+        this.#containerEvent(after, { from: before.state, ...report.phasesMs, ...report.figures }),
+      );
+    }
     if (isLiving(before) && !isLiving(after)) {
       const node = await this.#store.get('node', before.nodeId);
       if (node) {
@@ -205,18 +202,9 @@ class Core implements CoreApi {
     // Whoever was to succeed a container that gives up its slot takes it in the same commit.
     if (before.slot === 'current' && changed.slot === null) {
       const next = await this.#slot(before.appId, before.nodeId, 'next');
-      if (next) {
-        operations.push({
-          op: 'update',
-          kind: 'container',
-          id: next.id,
-          ifGeneration: next.generation,
-          set: { slot: 'current' },
-          claims: [claims.slot(next.appId, next.nodeId, 'current')],
-        });
-      }
+      if (next) operations.push(promotion(next));
     }
-    await this.#store.commit(operations);
+    await this.#commit(operations);
     return { ...after, generation: before.generation + 1 };
   }
 
@@ -267,9 +255,10 @@ class Core implements CoreApi {
     return this.#inTurn(nodeId, () =>
       retryConflicts(async () => {
         const nowMs = this.#clock.nowMs();
+        // The node first: whatever changes its containers after that makes this commit a conflict.
+        const before = await this.#store.get('node', nodeId);
         const living = (await this.containersOn(nodeId)).filter(isLiving);
         const empty = { capacity, reserved: { cpu: 0, memoryBytes: 0 } };
-        const before = await this.#store.get('node', nodeId);
         const fields = {
           name,
           engine,
@@ -293,6 +282,7 @@ class Core implements CoreApi {
                 id: nodeId,
                 ifGeneration: generation,
                 set: { ...fields, reserved },
+                claims: [claims.nodeName(name)],
               }
             : { op: 'create', kind: 'node', record, claims: [claims.nodeName(name)] },
           this.#event({ type: 'node.up', appId: null, containerId: null, reason, figures: capacity }, nodeId),
@@ -336,6 +326,16 @@ class Core implements CoreApi {
     return { op: 'event', event: { atMs: this.#clock.nowMs(), nodeId, ...event, figures } };
   }
 
+  /** Commits what concerns slots: one that was taken meanwhile is a race lost like any other. */
+  async #commit(operations: readonly Operation[]): Promise<void> {
+    try {
+      await this.#store.commit(operations);
+    } catch (thrown) {
+      if (!isPlatformError(thrown, 'name_taken')) throw thrown;
+      throw new PlatformError('conflict', thrown.message, { cause: thrown });
+    }
+  }
+
   /** Runs after whatever else is being done to the node's reservations in this process. */
   #inTurn<T>(nodeId: string, work: () => Promise<T>): Promise<T> {
     const turn = (this.#nodeTurns.get(nodeId) ?? Promise.resolve()).then(work, work);
@@ -348,14 +348,14 @@ class Core implements CoreApi {
   }
 }
 
-/** Makes a decision again as long as it loses races (`conflict`, or a claim that was taken meanwhile). */
-async function retryConflicts<T>(decide: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await decide();
-    } catch (thrown) {
-      const lost = isPlatformError(thrown, 'conflict') || isPlatformError(thrown, 'name_taken');
-      if (!lost || attempt >= MAX_ATTEMPTS) throw thrown;
-    }
-  }
+/** The operation that makes a successor the one that takes the requests. */
+function promotion({ id, generation, appId, nodeId }: Container): Operation {
+  return {
+    op: 'update',
+    kind: 'container',
+    id,
+    ifGeneration: generation,
+    set: { slot: 'current' },
+    claims: [claims.slot(appId, nodeId, 'current')],
+  };
 }

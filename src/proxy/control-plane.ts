@@ -93,7 +93,7 @@ export interface DataPlane {
 
   /**
    * No further request goes to this container, and pooled connections to it are closed. A drained endpoint is used again
-   * only when a later `endpoints` names it.
+   * only when a later `endpoints` names it. Never rejects.
    */
   drain(containerId: string, options?: DrainOptions): Promise<DrainResult>;
 

@@ -1,0 +1,127 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { openDataDir } from '../../src/data-dir.ts';
+import { PlatformError } from '../../src/errors.ts';
+
+const MODULE = join(import.meta.dirname, '../../src/data-dir.ts');
+
+const folders: string[] = [];
+const children: ChildProcess[] = [];
+
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    child.kill('SIGKILL');
+    await once(child, 'close');
+  }
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+});
+
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'mayfly-data-'));
+  folders.push(folder);
+  return folder;
+}
+
+/** Another program that opens the folder and stays. Resolves to its first line: `in` or why it was refused. */
+async function program(path: string): Promise<{ child: ChildProcess; said: string }> {
+  const script = `
+    import { openDataDir } from ${JSON.stringify(MODULE)};
+    try { openDataDir(${JSON.stringify(path)}); console.log('in'); }
+    catch (error) { console.log(error.message); }
+    setInterval(() => undefined, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  children.push(child);
+  const [said] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
+  return { child, said: said.trim() };
+}
+
+function refusal(work: () => unknown): PlatformError {
+  try {
+    work();
+  } catch (thrown) {
+    if (thrown instanceof PlatformError) return thrown;
+    throw thrown;
+  }
+  throw new Error('it was not refused');
+}
+
+const locks = (path: string) => readdirSync(path).filter((name) => name.startsWith('lock'));
+
+describe('the data directory', () => {
+  it('is made where there is none, for its owner alone, and keeps the node its id', () => {
+    const path = join(newFolder(), 'a/b');
+    const first = openDataDir(path);
+    expect(first).toMatchObject({ path, databasePath: join(path, 'mayfly.db') });
+    expect(first.nodeId).toMatch(/^node_/);
+    first.release();
+    expect(openDataDir(path).nodeId).toBe(first.nodeId);
+  });
+
+  it('leaves no lock behind when it is let go', () => {
+    const path = newFolder();
+    const dataDir = openDataDir(path);
+    expect(locks(path).length).toBe(1);
+    dataDir.release();
+    expect(locks(path)).toEqual([]);
+  });
+
+  it('is refused while another program has it, by path and process id, and that one keeps it', async () => {
+    const path = newFolder();
+    const { child, said } = await program(path);
+    expect(said).toBe('in');
+    const error = refusal(() => openDataDir(path));
+    expect(error.code).toBe('invalid_config');
+    expect(error.message).toBe(`the data directory ${path} is in use by process ${child.pid ?? 0}`);
+    expect(error.hint).toContain('--data');
+    expect((await program(path)).said).toContain(`in use by process ${child.pid ?? 0}`);
+  });
+
+  it('is taken over from a program that was killed', async () => {
+    const path = newFolder();
+    const { child } = await program(path);
+    const { nodeId } = { nodeId: readFileSync(join(path, 'node-id'), 'utf8').trim() };
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    expect(openDataDir(path).nodeId).toBe(nodeId);
+    expect(locks(path).length).toBe(1);
+  });
+
+  it('is taken over although the dead owner’s process id belongs to somebody else by now', () => {
+    const path = newFolder();
+    writeFileSync(join(path, `lock.${process.ppid}.1`), ''); // it lives, but did not start one tick after boot
+    expect(openDataDir(path).path).toBe(path);
+  });
+
+  it('has at most one user, however many come at the same instant', async () => {
+    const path = newFolder();
+    writeFileSync(join(path, 'lock.4194304.1'), ''); // of someone who is dead
+    const came = await Promise.all(Array.from({ length: 6 }, () => program(path)));
+    expect(came.filter(({ said }) => said === 'in').length).toBeLessThanOrEqual(1);
+    for (const { said } of came) expect(said).toMatch(/^in$|is in use by process \d+$/);
+  });
+
+  it('gives a new id where a crash left an empty file, rather than no id at all', () => {
+    const path = newFolder();
+    writeFileSync(join(path, 'node-id'), '');
+    const dataDir = openDataDir(path);
+    expect(dataDir.nodeId).toMatch(/^node_/);
+    dataDir.release();
+    expect(openDataDir(path).nodeId).toBe(dataDir.nodeId);
+  });
+
+  it('that cannot be written is refused by name, with the way out', () => {
+    const file = join(newFolder(), 'file');
+    writeFileSync(file, '');
+    const error = refusal(() => openDataDir(join(file, 'data')));
+    expect(error.code).toBe('invalid_config');
+    expect(error.message).toContain(join(file, 'data'));
+    expect(error.hint).toContain('--data');
+  });
+});
