@@ -3,7 +3,7 @@
  * change that lost a race is decided anew, so that of two callers neither undoes the other's work unseen.
  */
 import type { Clock } from '../clock.ts';
-import type { App } from '../cmdb/records.ts';
+import type { App, Workload } from '../cmdb/records.ts';
 import type { Store } from '../cmdb/store.ts';
 import { isPlatformError, PlatformError } from '../errors.ts';
 import {
@@ -127,7 +127,7 @@ export class Apps {
       const image = imageToResolve(body, before.workload, deploy);
       const content = changedContent(body, before, image === undefined ? undefined : await images(image));
       if (deploy || content.workload.type !== before.workload.type)
-        this.#requireWorkload(content.workload.type);
+        this.#requireWorkload(content.workload.type, runs(content.workload));
       const { policy } = current.app;
       return this.#update(
         current,
@@ -171,7 +171,10 @@ export class Apps {
   }
 
   async #wholeDraft(body: PutAppBody, images: ResolveImage): Promise<Draft> {
-    this.#requireWorkload(body.image === undefined ? 'command' : 'image');
+    this.#requireWorkload(
+      body.image === undefined ? 'command' : 'image',
+      body.image ?? body.command?.join(' ') ?? '',
+    );
     const policy = await this.#policy(body.policy ?? {}, undefined);
     const found = body.image === undefined ? undefined : await images(body.image);
     return { hosts: body.hosts, policy, content: wholeContent(body, found) };
@@ -182,14 +185,14 @@ export class Apps {
     return resolvePolicy(input, base, grade);
   }
 
-  #requireWorkload(type: 'image' | 'command'): void {
+  #requireWorkload(type: 'image' | 'command', what: string): void {
     if (this.#gateway.workloads().includes(type)) return;
     throw type === 'image'
-      ? new PlatformError('unsupported', 'no node here runs images', {
+      ? new PlatformError('unsupported', `no node here runs images, such as ${what}`, {
           hint: 'give command and cwd instead of image, or run Mayfly with --engine docker',
           fields: [{ field: 'image', reason: 'the engine in use runs commands' }],
         })
-      : new PlatformError('unsupported', 'no node here runs a command without an image', {
+      : new PlatformError('unsupported', `no node here runs a command without an image, such as ${what}`, {
           hint: 'give an image, or run Mayfly with --engine process',
           fields: [{ field: 'command', reason: 'the engine in use runs images' }],
         });
@@ -199,7 +202,7 @@ export class Apps {
   #images({ signal, onProgress = () => undefined }: ChangeOptions): ResolveImage {
     const flights = new Map<string, Promise<ImageFound>>();
     return (image) => {
-      this.#requireWorkload('image');
+      this.#requireWorkload('image', image);
       const flight = flights.get(image) ?? this.#gateway.resolveImage(image, onProgress, signal);
       flights.set(image, flight);
       return flight;
@@ -226,4 +229,9 @@ function requireMatch(app: App | undefined, name: string, ifMatch: IfMatch | und
   throw new PlatformError('precondition_failed', `app ${name} ${state}, which If-Match does not name`, {
     hint: 'read it again and decide on what it is now',
   });
+}
+
+/** What a workload runs, in a word. */
+function runs(workload: Workload): string {
+  return workload.type === 'image' ? workload.image : workload.command.join(' ');
 }

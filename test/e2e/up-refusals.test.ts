@@ -62,12 +62,8 @@ describeOnEngines('next to an app that goes on being served', (shared, engine) =
     const app = { name: 'absent', hosts: ['absent.localhost'], image: 'mayfly-test/no-such-image:1' };
     await meanwhile(platform, async () => {
       await expect(platform.client.createApp(app)).rejects.toMatchObject({
-        ...(engine === 'docker'
-          ? {
-              code: 'image_not_found',
-              message: expect.stringContaining('mayfly-test/no-such-image:1') as string,
-            }
-          : { code: 'unsupported', message: 'no node here runs images' }),
+        code: engine === 'docker' ? 'image_not_found' : 'unsupported',
+        message: expect.stringContaining('mayfly-test/no-such-image:1') as string,
       });
       expect((await platform.get('absent')).status).toBe(404);
     });
