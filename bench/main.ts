@@ -1,15 +1,22 @@
-/** `npm run bench -- NAME [--quick] [--json FILE]`: one benchmark, its table, its JSON and its picture. */
+/** `npm run bench -- NAME [--quick] [--json FILE] [--only SCENARIO]`: one benchmark, its table, its JSON and its picture. */
 import { parseArgs } from 'node:util';
 
 export interface BenchOptions {
   /** Ends within 50 s, at the price of fewer samples. */
   readonly quick: boolean;
   readonly json: string | undefined;
+  /** One scenario of a bench that has several. */
+  readonly only: string | undefined;
 }
 
-const BENCHES: Readonly<
-  Record<string, { what: string; load: () => Promise<{ run: (options: BenchOptions) => Promise<void> }> }>
-> = {
+interface Bench {
+  readonly what: string;
+  /** It takes --only. */
+  readonly hasScenarios?: boolean;
+  readonly load: () => Promise<{ run: (options: BenchOptions) => Promise<void> }>;
+}
+
+const BENCHES: Readonly<Record<string, Bench>> = {
   cold: {
     what: 'first request to first byte, by phase, beside plain docker run',
     load: () => import('./cold.ts'),
@@ -17,6 +24,11 @@ const BENCHES: Readonly<
   start: {
     what: 'the Docker engine alone: a network namespace from the pool, beside an own bridge network',
     load: () => import('./start.ts'),
+  },
+  warm: {
+    what: 'requests to warm apps, beside nginx, HAProxy, Caddy and Node proxies; --only SCENARIO for one group',
+    hasScenarios: true,
+    load: () => import('./warm.ts'),
   },
   churn: { what: '1,000 starts and stops; what is left behind (nothing)', load: () => import('./churn.ts') },
 };
@@ -26,15 +38,18 @@ const { values, positionals } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     json: { type: 'string' },
+    only: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
 const [name] = positionals;
 const bench = name === undefined ? undefined : BENCHES[name];
-if (!bench || values.help) {
+if (!bench || values.help || (values.only !== undefined && !bench.hasScenarios)) {
   const list = Object.entries(BENCHES).map(([key, { what }]) => `  ${key.padEnd(8)}${what}`);
-  process.stderr.write(`usage: npm run bench -- NAME [--quick] [--json FILE]\n${list.join('\n')}\n`);
+  process.stderr.write(
+    `usage: npm run bench -- NAME [--quick] [--json FILE] [--only SCENARIO]\n${list.join('\n')}\n`,
+  );
   process.exitCode = values.help ? 0 : 2;
 } else {
-  await (await bench.load()).run({ quick: values.quick, json: values.json });
+  await (await bench.load()).run({ quick: values.quick, json: values.json, only: values.only });
 }

@@ -1,5 +1,6 @@
 /** Horizontal bars, each a stack of named parts: enough of a picture for a comparison, and readable in both themes. */
 
+/** A bar without parts is the heading of those below it. */
 export interface Bar {
   readonly name: string;
   readonly parts: readonly { readonly label: string; readonly value: number }[];
@@ -31,6 +32,8 @@ export function barChart(title: string, unit: string, bars: readonly Bar[]): str
 
   const rows = bars.map((bar, index) => {
     const y = TOP + index * ROW;
+    if (bar.parts.length === 0)
+      return `<text x="16" y="${y + 15}" font-weight="600">${escape(bar.name)}</text>`;
     let x = LEFT;
     const parts = bar.parts.map(({ label, value }) => {
       const rect = `<rect x="${x.toFixed(1)}" y="${y}" width="${(value * scale).toFixed(1)}" height="${ROW - 10}" fill="${colour(label)}"><title>${escape(`${label}: ${value.toFixed(1)} ${unit}`)}</title></rect>`;

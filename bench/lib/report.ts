@@ -25,6 +25,8 @@ export interface Report {
   readonly ratios: Readonly<Record<string, number>>;
   /** Sentences for those who read the table. */
   readonly notes?: readonly string[];
+  /** What people read instead of all rows and ratios: tables, each with a line of heads. */
+  readonly tables?: readonly (readonly (readonly string[])[])[];
 }
 
 /** Nearest-rank percentile of sorted samples. `share` in 0 … 1. */
@@ -71,30 +73,21 @@ export function machine(): Record<string, string | number> {
 
 /** Prints the table; writes the JSON to `jsonPath` (bench/results/NAME.json unless told) and the picture beside it. */
 export function publish(report: Report, svg: string, jsonPath: string | undefined): void {
-  const { bench, params, rows, ratios, notes = [] } = report;
-  const cells = rows.map((row) =>
-    [row.name, row.unit, row.median, row.p95 ?? '', row.p99 ?? '', row.min, row.max, row.n].map(String),
-  );
-  const table = [['', 'unit', 'median', 'p95', 'p99', 'min', 'max', 'n'], ...cells];
-  const widths =
-    table[0]?.map((_, column) => Math.max(...table.map((line) => line[column]?.length ?? 0))) ?? [];
+  const { bench, params, rows, ratios, notes = [], tables } = report;
   const print = (text: string) => process.stdout.write(`${text}\n`);
   print(
     `${bench}  ${Object.entries(params)
       .map(([name, value]) => `${name}=${value}`)
       .join(' ')}`,
   );
-  for (const line of table) {
-    print(
-      line
-        .map((cell, column) =>
-          column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-        )
-        .join('  ')
-        .trimEnd(),
+  if (tables) for (const table of tables) print(`\n${formatTable(table, 1)}`);
+  else {
+    const cells = rows.map((row) =>
+      [row.name, row.unit, row.median, row.p95 ?? '', row.p99 ?? '', row.min, row.max, row.n].map(String),
     );
+    print(formatTable([['', 'unit', 'median', 'p95', 'p99', 'min', 'max', 'n'], ...cells], 2));
+    for (const [name, value] of Object.entries(ratios)) print(`ratio ${name} = ${value.toFixed(3)}`);
   }
-  for (const [name, value] of Object.entries(ratios)) print(`ratio ${name} = ${value.toFixed(3)}`);
   for (const note of notes) print(note);
 
   const path = jsonPath ?? join(import.meta.dirname, '../results', `${bench}.json`);
@@ -103,4 +96,13 @@ export function publish(report: Report, svg: string, jsonPath: string | undefine
   const picture = path.replace(/(\.json)?$/, '.svg');
   writeFileSync(picture, svg);
   print(`written: ${path}, ${picture}`);
+}
+
+/** Columns as wide as they need to be; the first `leftColumns` are text, the others figures. */
+function formatTable(table: readonly (readonly string[])[], leftColumns: number): string {
+  const widths =
+    table[0]?.map((_, column) => Math.max(...table.map((line) => line[column]?.length ?? 0))) ?? [];
+  const align = (cell: string, column: number) =>
+    column < leftColumns ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
+  return table.map((line) => line.map(align).join('  ').trimEnd()).join('\n');
 }
