@@ -14,6 +14,7 @@ import type { BenchOptions } from './main.ts';
 
 /** Apps that start and stop side by side. */
 const LANES = 4;
+const SETTLE_MS = 60_000;
 
 export async function run({ quick, json }: BenchOptions): Promise<void> {
   if (!(await dockerSocketAnswers()))
@@ -29,7 +30,7 @@ export async function run({ quick, json }: BenchOptions): Promise<void> {
       await lanes(program, LANES * 2, { image, port }, []); // warm: caches, pools, lazily loaded code
       before = { ...(await census()), ...inside(program.pid) };
       await lanes(program, cycles, { image, port }, startMs);
-      after = { ...(await census()), ...inside(program.pid) };
+      after = await settled(before, async () => ({ ...(await census()), ...inside(program.pid) }));
     } finally {
       await program.stop();
     }
@@ -49,7 +50,7 @@ export async function run({ quick, json }: BenchOptions): Promise<void> {
     );
     const notes = [`at most ${cyclesPerSecond.toFixed(1)} starts/s with ${LANES} side by side`];
     publish({ bench: 'churn', params: { cycles, lanes: LANES, quick }, rows, ratios: {}, notes }, svg, json);
-    const left = rows.slice(1).filter(({ name, median }) => median > 0 && !name.endsWith('file descriptors'));
+    const left = rows.slice(1).filter(({ median }) => median > 0);
     if (left.length > 0)
       throw new Error(`left behind: ${left.map(({ name, median }) => `${median} ${name}`).join(', ')}`);
   });
@@ -83,6 +84,17 @@ async function lanes(
     'all containers to be forgotten',
     async () => (await program.client.listContainers()).length === 0,
   );
+}
+
+/** What is left once pools and idle connections have shrunk back, which may take them a while. */
+async function settled(before: Census, look: () => Promise<Census>): Promise<Census> {
+  let now = await look();
+  const isBack = async () => {
+    now = await look();
+    return Object.entries(now).every(([name, count]) => count <= (before[name] ?? 0));
+  };
+  await until('everything to be as before', isBack, SETTLE_MS).catch(() => undefined); // what is left is the result
+  return now;
 }
 
 /** Descriptors and sockets of the program itself. */
