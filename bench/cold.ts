@@ -87,11 +87,11 @@ async function wake(program: Program, name: string): Promise<number> {
 }
 
 async function sample(program: Program, name: string, row: string, samples: Samples): Promise<void> {
-  const before = (await coldStarts(program, name)).length;
+  const before = (await lastColdStart(program, name))?.sequence ?? 0;
   add(samples, row, await wake(program, name));
   const event = await until(`the cold start of ${name} to be recorded`, async () => {
-    const events = await coldStarts(program, name);
-    return events.length > before ? events.at(-1) : undefined;
+    const last = await lastColdStart(program, name);
+    return last && last.sequence > before ? last : undefined;
   });
   for (const phase of PHASES) {
     const value = event.figures[phase];
@@ -99,9 +99,9 @@ async function sample(program: Program, name: string, row: string, samples: Samp
   }
 }
 
-async function coldStarts(program: Program, app: AppView['name']): Promise<EventView[]> {
+async function lastColdStart(program: Program, app: AppView['name']): Promise<EventView | undefined> {
   const events = await program.client.listEvents({ app });
-  return events.filter((event) => event.type === 'app.cold_start');
+  return events.findLast((event) => event.type === 'app.cold_start');
 }
 
 async function state(program: Program, name: string, wanted: string): Promise<void> {
