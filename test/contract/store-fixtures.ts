@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import type { Event } from '../../src/cmdb/records.ts';
 import type { Change, NewRecord, Operation, RetentionOptions, Store } from '../../src/cmdb/store.ts';
 import type { ErrorCode } from '../../src/errors.ts';
+import { policy } from '../support/records.ts';
 
 export type OpenStore = (retention?: Partial<RetentionOptions>) => Store | Promise<Store>;
 
@@ -18,22 +19,7 @@ export function app(id: string, fields: Partial<NewRecord<'app'>> = {}): NewReco
     name: id,
     hosts: [`${id}.example`],
     revisionId: 'rev_1',
-    policy: {
-      grade: null,
-      cpu: 0.3,
-      memoryBytes: 512 * 1024 * 1024,
-      pidsMax: 256,
-      minReplicas: 0,
-      maxReplicas: 3,
-      concurrency: { target: 20, limit: 100 },
-      idlePauseMs: 30_000,
-      idleStopMs: 300_000,
-      lifetimeMs: 86_400_000,
-      startTimeoutMs: 30_000,
-      requestTimeoutMs: 60_000,
-      drainTimeoutMs: 30_000,
-      hold: { requests: 1000, bytes: 16 * 1024 * 1024 },
-    },
+    policy: policy(),
     ...fields,
   };
 }
