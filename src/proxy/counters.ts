@@ -16,6 +16,10 @@ export interface ProxyCounters {
   staleRetries: number;
   /** Connections refused because of where they came from. */
   refusedConnections: number;
+  /** From clients, in bytes. */
+  receivedBytes: number;
+  /** To clients, in bytes. What node:http carries is counted, in both directions, when its connection closes. */
+  sentBytes: number;
 }
 
 export function newCounters(): ProxyCounters {
@@ -30,6 +34,8 @@ export function newCounters(): ProxyCounters {
     truncated: 0,
     staleRetries: 0,
     refusedConnections: 0,
+    receivedBytes: 0,
+    sentBytes: 0,
   };
 }
 

@@ -8,8 +8,10 @@ import { Dispatcher } from './dispatcher.ts';
 import type { DispatcherStats } from './dispatcher.ts';
 import { DEFAULT_DISPATCH_LIMITS, DEFAULT_TRANSPORT_LIMITS } from './limits.ts';
 import type { ProxyLimits } from './limits.ts';
+import { FastTransport } from './fast/transport-fast.ts';
+import type { LatencyHistogram } from './latency.ts';
 import { HttpTransport } from './transport-http.ts';
-import type { ProxyLog } from './transport.ts';
+import type { ProxyLog, Transport } from './transport.ts';
 import { UpstreamPool } from './upstream-pool.ts';
 
 export interface ProxyOptions {
@@ -23,6 +25,8 @@ export interface ProxyOptions {
   readonly trustedProxies?: BlockList | undefined;
   /** Where no connection is taken from: the containers' own networks. */
   readonly refuseFrom?: BlockList | undefined;
+  /** `http`: everything goes through node:http. */
+  readonly transport?: 'fast' | 'http' | undefined;
 }
 
 export type ProxySnapshot = Readonly<ProxyCounters> & DispatcherStats;
@@ -30,6 +34,7 @@ export type ProxySnapshot = Readonly<ProxyCounters> & DispatcherStats;
 export interface Proxy {
   readonly port: number;
   readonly dispatcher: Dispatcher;
+  readonly latency: LatencyHistogram;
   /** What `/metrics` shows. */
   snapshot(): ProxySnapshot;
   /**
@@ -48,9 +53,12 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     control,
     clock,
     limits,
-    onRetire: (containerId) => pool.retire(containerId),
+    onRetire: (containerId) => transport.retire(containerId),
   });
-  const transport = new HttpTransport({ dispatcher, pool, clock, log, limits, trustedProxies, refuseFrom });
+  const TransportClass = options.transport === 'http' ? HttpTransport : FastTransport;
+  const transport: Transport = new TransportClass({
+    ...{ dispatcher, pool, clock, log, limits, trustedProxies, refuseFrom },
+  });
   let port: number;
   try {
     port = await transport.listen(listen);
@@ -72,6 +80,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   return {
     port,
     dispatcher,
+    latency: transport.latency,
     snapshot: () => ({ ...transport.counters, ...dispatcher.stats() }),
     close: ({ graceMs }) => (closing ??= close(graceMs)),
   };

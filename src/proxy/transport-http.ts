@@ -17,15 +17,18 @@ import { Exchange } from './exchange.ts';
 import type { ExchangeContext, UpgradeOffer } from './exchange-context.ts';
 import { clientFailure } from './failures.ts';
 import { hasToken } from './forward-headers.ts';
+import { LatencyHistogram } from './latency.ts';
 import type { Transport, TransportOptions } from './transport.ts';
 
 export class HttpTransport implements Transport {
-  readonly counters: ProxyCounters = newCounters();
+  readonly counters: ProxyCounters;
+  readonly latency: LatencyHistogram;
   readonly #options: TransportOptions;
   readonly #context: ExchangeContext;
   readonly #server: Server;
   readonly #connections = new Map<Duplex, ClientConnection>();
   #open = 0;
+  #adopts = false;
   #closing = false;
   #closed: Promise<void> | undefined;
   #onIdle: (() => void)[] = [];
@@ -33,6 +36,8 @@ export class HttpTransport implements Transport {
   constructor(options: TransportOptions) {
     const { trustedProxies } = options;
     this.#options = options;
+    this.counters = options.counters ?? newCounters();
+    this.latency = options.latency ?? new LatencyHistogram();
     this.#context = {
       ...options,
       counters: this.counters,
@@ -54,6 +59,21 @@ export class HttpTransport implements Transport {
         resolve((this.#server.address() as AddressInfo).port);
       });
     });
+  }
+
+  /**
+   * Serves a connection that another server has accepted; what that has read of it has been put back. It may have been
+   * answered before, and is from here on until it closes.
+   */
+  adopt(socket: Socket): void {
+    // Otherwise begun by `listen`: node:http then looks after heads that do not come to their end.
+    if (!this.#adopts) this.#server.emit('listening');
+    this.#adopts = true;
+    this.#server.emit('connection', socket);
+  }
+
+  retire(containerId: string): void {
+    this.#options.pool.retire(containerId);
   }
 
   async drain(): Promise<void> {
@@ -119,7 +139,13 @@ export class HttpTransport implements Transport {
       return;
     }
     this.#connections.set(socket, new ClientConnection(socket));
-    socket.once('close', () => this.#connections.delete(socket));
+    // An adopted connection has a past that is counted already.
+    const { bytesRead, bytesWritten } = socket;
+    socket.once('close', () => {
+      this.#connections.delete(socket);
+      this.counters.receivedBytes += socket.bytesRead - bytesRead;
+      this.counters.sentBytes += socket.bytesWritten - bytesWritten;
+    });
   }
 
   #begin(req: IncomingMessage, res: ServerResponse): void {
@@ -164,6 +190,8 @@ export class HttpTransport implements Transport {
     upgrade: UpgradeOffer | undefined,
   ): void {
     this.#open++;
+    const { clock } = this.#options;
+    const startedMs = clock.monotonicMs();
     new Exchange({
       context: this.#context,
       connection,
@@ -171,6 +199,7 @@ export class HttpTransport implements Transport {
       res,
       upgrade,
       onEnd: () => {
+        this.latency.record(clock.monotonicMs() - startedMs);
         if (--this.#open > 0) return;
         for (const resolve of this.#onIdle.splice(0)) resolve();
       },

@@ -6,6 +6,7 @@ import type { BlockList } from 'node:net';
 import type { Clock } from '../clock.ts';
 import type { ProxyCounters } from './counters.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { LatencyHistogram } from './latency.ts';
 import type { TransportLimits } from './limits.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
@@ -26,12 +27,19 @@ export interface TransportOptions {
   readonly trustedProxies: BlockList | undefined;
   /** Where no connection is taken from: the containers' own networks. */
   readonly refuseFrom: BlockList | undefined;
+  /** What to count in, where transports count together. */
+  readonly counters?: ProxyCounters | undefined;
+  readonly latency?: LatencyHistogram | undefined;
 }
 
 export interface Transport {
   readonly counters: Readonly<ProxyCounters>;
+  /** From a request's head to its answer's last byte. */
+  readonly latency: LatencyHistogram;
   /** Resolves with the port. */
   listen(address: { readonly host: string; readonly port: number }): Promise<number>;
+  /** No new request goes to this container: connections that are kept to it are closed. */
+  retire(containerId: string): void;
   /** Takes no further connection. Resolves when the last request is answered. */
   drain(): Promise<void>;
   /** Breaks whatever is still open. Resolves when everything is closed. */

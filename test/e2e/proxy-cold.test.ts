@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { PlatformError } from '../../src/errors.ts';
 import type { Activation } from '../../src/proxy/control-plane.ts';
+import { transportUnderTest } from '../support/proxy-transport.ts';
 import { RawClient } from '../support/raw-http.ts';
 import { activation, deferred } from '../support/scripted-control-plane.ts';
 import { ask, testProxy } from '../support/upstreams-proxy.ts';
@@ -78,7 +79,9 @@ describe('the first requests for a cold app', () => {
     goes.send('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n');
     halfCloses.send('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n');
     pipelines.send('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n'.repeat(3));
-    await until('six held', () => proxy.snapshot().held === 6);
+    // On plain sockets a connection's requests are taken up one after the other.
+    const inOne = transportUnderTest() === 'http' ? 3 : 1;
+    await until('all held', () => proxy.snapshot().held === 3 + inOne);
     goes.socket.resetAndDestroy();
     halfCloses.socket.end();
     pipelines.socket.destroy();
@@ -86,7 +89,7 @@ describe('the first requests for a cold app', () => {
     start.resolve(activation([upstream.endpoint]));
     expect((await stays).status).toBe(200);
     expect(seen).toBe(1);
-    expect(proxy.snapshot().clientAborts).toBe(5);
+    expect(proxy.snapshot().clientAborts).toBe(2 + inOne);
   });
 });
 

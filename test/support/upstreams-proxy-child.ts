@@ -5,6 +5,7 @@
 import { systemClock } from '../../src/clock.ts';
 import { startProxy } from '../../src/proxy/server.ts';
 import { silentLog } from '../../src/log.ts';
+import { transportUnderTest } from './proxy-transport.ts';
 import { activation, deferred, endpoint, ScriptedControlPlane } from './scripted-control-plane.ts';
 
 export type ProxyChildMessage =
@@ -32,6 +33,7 @@ const proxy = await startProxy({
   clock: systemClock,
   log: silentLog,
   listen: { host: '127.0.0.1', port: 0 },
+  transport: transportUnderTest(),
 });
 
 const inUse = () => {

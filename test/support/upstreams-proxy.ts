@@ -4,6 +4,7 @@ import type { IncomingMessage, RequestOptions } from 'node:http';
 import { systemClock } from '../../src/clock.ts';
 import { startProxy } from '../../src/proxy/server.ts';
 import type { Proxy, ProxyOptions } from '../../src/proxy/server.ts';
+import { transportUnderTest } from './proxy-transport.ts';
 import { ScriptedControlPlane } from './scripted-control-plane.ts';
 import { readBody } from './upstreams.ts';
 
@@ -20,6 +21,7 @@ export async function testProxy(
   const logged: TestProxy['logged'] = [];
   const proxy = await startProxy({
     listen: { host: '127.0.0.1', port: 0 },
+    transport: transportUnderTest(),
     ...options,
     control,
     clock: systemClock,

@@ -1,0 +1,290 @@
+/**
+ * One connection of a client. Its requests are read, forwarded and answered one after the other; what is sent ahead waits, up
+ * to a bound. All that one request needs is kept in objects that serve the next one too.
+ */
+import type { Socket } from 'node:net';
+import { PlatformError } from '../../errors.ts';
+import { countStatus } from '../counters.ts';
+import { COMPLETE, INCOMPLETE } from '../http1/head-result.ts';
+import type { Origin } from '../http1/origin.ts';
+import { PartialHead } from '../http1/partial-head.ts';
+import { RequestHead } from '../http1/request-head.ts';
+import type { FastContext } from './context.ts';
+import { Timed } from './deadlines.ts';
+import { errorBytes } from './error-bytes.ts';
+import type { ErrorBytesOptions } from './error-bytes.ts';
+import { Exchange } from './exchange.ts';
+import { Rest } from './rest.ts';
+import { vouchesFor } from './vouch.ts';
+
+/** Waiting for a request, or in the middle of its head. */
+const READING = 0;
+/** A request is being forwarded or answered. */
+const BUSY = 1;
+/** Answered before its body had come: what remains of that is dropped. */
+const DRAINING = 2;
+/** Answered, but the client has not taken so much of it that the next request has to wait. */
+const FLUSHING = 3;
+/** The last answer has been written; what the client still sends is dropped, so that it can read that answer. */
+const LINGERING = 4;
+/** Closed, or handed over. */
+const OVER = 5;
+
+/** What waits of a body, or of requests sent ahead, is read up to this, and one read beyond. */
+const REST_BYTES = 64 * 1024;
+const NOTHING = Buffer.alloc(0);
+
+export class Client extends Timed {
+  readonly socket: Socket;
+  readonly origin: Origin;
+  readonly head: RequestHead;
+  /** Where the head is that was read last. */
+  source: Buffer = NOTHING;
+  start = 0;
+  readonly rest = new Rest();
+  readonly #context: FastContext;
+  readonly #exchange: Exchange;
+  #partial: PartialHead | undefined;
+  #state = READING;
+
+  constructor(context: FastContext, socket: Socket, origin: Origin) {
+    super();
+    const { limits } = context;
+    this.#context = context;
+    this.socket = socket;
+    this.origin = origin;
+    this.head = new RequestHead({
+      headBytes: limits.headerBytes,
+      targetBytes: limits.targetBytes,
+      fieldLines: limits.headerBytes, // as many as there is room for
+    });
+    this.#exchange = new Exchange(context, this);
+    socket.on('data', this.#onData);
+    socket.on('drain', this.#onDrain);
+    socket.on('end', this.#onEnd);
+    socket.on('error', ignore);
+    socket.on('close', this.#onClose);
+    this.waitFor(limits.headersTimeoutMs);
+  }
+
+  // ---- what the transport asks
+
+  /** Nothing of a request has arrived. */
+  get idle(): boolean {
+    return this.#state === READING && (this.#partial === undefined || this.#partial.length === 0);
+  }
+
+  /** What has been written still leaves; nothing else is read. */
+  closeSoon(): void {
+    this.socket.destroySoon();
+  }
+
+  abort(): void {
+    this.socket.destroy();
+  }
+
+  // ---- what the exchange asks
+
+  /** Whether it takes no more of an answer at the moment. A socket that says so emits 'drain' later. */
+  get blocked(): boolean {
+    return this.socket.writableLength >= this.socket.writableHighWaterMark;
+  }
+
+  waitFor(ms: number): void {
+    this.#context.deadlines.set(this, this.#context.clock.monotonicMs() + ms);
+  }
+
+  /** What comes before its time; the socket is not read beyond a bound. */
+  putBy(chunk: Buffer): void {
+    this.rest.add(chunk);
+    if (this.rest.length >= REST_BYTES) this.socket.pause();
+  }
+
+  writeError(options: ErrorBytesOptions): void {
+    const bytes = errorBytes(options);
+    this.#context.counters.sentBytes += bytes.length;
+    this.socket.write(bytes);
+  }
+
+  /** The answer is whole, the request has come: on to the next. */
+  next(): void {
+    const { limits, closing } = this.#context;
+    this.source = NOTHING;
+    if (this.blocked) {
+      this.#state = FLUSHING;
+      this.waitFor(limits.clientStallMs);
+      return;
+    }
+    const { buffer, from, length } = this.rest;
+    this.#state = READING;
+    this.rest.set(NOTHING, 0);
+    this.waitFor(limits.keepAliveMs);
+    if (this.socket.isPaused()) this.socket.resume();
+    if (length > 0) this.#read(buffer, from);
+    else if (closing) this.close();
+  }
+
+  /** The answer is whole, and the last. */
+  close(): void {
+    this.#state = LINGERING;
+    this.waitFor(this.#context.limits.clientStallMs);
+    this.socket.destroySoon();
+  }
+
+  /** As `close`, while the client still sends: closing at once would reset the connection under the answer. */
+  linger(): void {
+    this.#state = LINGERING;
+    this.rest.set(NOTHING, 0);
+    this.waitFor(this.#context.limits.lingerMs);
+    this.socket.resume();
+    this.socket.end();
+  }
+
+  /** The answer is whole, but not the request: nobody reads the rest of that, and only then comes the next. */
+  drain(): void {
+    const { buffer, from } = this.rest;
+    this.#state = DRAINING;
+    this.waitFor(this.#context.limits.clientStallMs); // for all of it
+    this.socket.resume();
+    this.#dropBody(buffer, from);
+  }
+
+  // ---- reading
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#context.counters.receivedBytes += chunk.length;
+    switch (this.#state) {
+      case READING:
+        this.#read(chunk, 0);
+        break;
+      case BUSY:
+        if (this.#exchange.takesBody) this.#exchange.relay(chunk);
+        else this.putBy(chunk);
+        break;
+      case FLUSHING:
+        this.putBy(chunk);
+        break;
+      case DRAINING:
+        this.#dropBody(chunk, 0);
+    }
+  };
+
+  #read(buffer: Buffer, from: number): void {
+    const { head } = this;
+    const partial = this.#partial;
+    let result;
+    let bodyFrom;
+    if (partial !== undefined && partial.length > 0) {
+      const before = partial.length;
+      partial.add(buffer, from, buffer.length);
+      result = head.parse(partial.buffer, 0, partial.length);
+      if (result === INCOMPLETE) return;
+      this.source = partial.buffer;
+      this.start = 0;
+      bodyFrom = from + head.headBytes - before;
+      partial.length = 0;
+    } else {
+      result = head.parse(buffer, from, buffer.length);
+      if (result === INCOMPLETE) {
+        this.#keepPartial(buffer, from);
+        return;
+      }
+      this.source = buffer;
+      this.start = from;
+      bodyFrom = from + head.headBytes;
+    }
+    if (result !== COMPLETE) this.#reject();
+    else if (vouchesFor(head)) {
+      this.rest.set(buffer, bodyFrom);
+      this.#state = BUSY;
+      this.#exchange.begin();
+    } else this.#handOver(buffer.subarray(bodyFrom));
+  }
+
+  #keepPartial(buffer: Buffer, from: number): void {
+    if (from === buffer.length) return;
+    this.#partial ??= new PartialHead(this.#context.limits.headerBytes);
+    this.#partial.add(buffer, from, buffer.length);
+    this.waitFor(this.#context.limits.headersTimeoutMs);
+  }
+
+  /** The bytes have no reading, so neither has what follows them. */
+  #reject(): void {
+    const { code = 'bad_request', reason = 'this is not an HTTP/1.1 request' } = this.head.refusal ?? {};
+    this.#refuse(new PlatformError(code, reason));
+  }
+
+  /** Answers what has not become a request. */
+  #refuse(error: PlatformError): void {
+    countStatus(this.#context.counters, error.status);
+    this.writeError({ error, accept: undefined, head: false, close: true });
+    this.linger();
+  }
+
+  #handOver(behind: Buffer): void {
+    const { socket } = this;
+    const head = this.source.subarray(this.start, this.start + this.head.headBytes);
+    this.#leave();
+    socket.pause();
+    socket.off('data', this.#onData).off('drain', this.#onDrain).off('end', this.#onEnd);
+    socket.off('error', ignore).off('close', this.#onClose);
+    socket.unshift(Buffer.concat([head, behind]));
+    this.#context.handOver(this);
+    socket.resume();
+  }
+
+  #dropBody(chunk: Buffer, from: number): void {
+    const { body } = this.#exchange;
+    const to = body.take(chunk, from, chunk.length);
+    if (to < 0) {
+      this.socket.destroy();
+      return;
+    }
+    this.#context.sweep.relayed(to - from);
+    this.rest.set(chunk, to);
+    if (body.done) this.next();
+  }
+
+  // ---- writing, time, and the end
+
+  readonly #onDrain = (): void => {
+    if (this.#state === BUSY) this.#exchange.clientTakes();
+    else if (this.#state === FLUSHING) this.next();
+  };
+
+  expired(): void {
+    switch (this.#state) {
+      case READING:
+        if (this.idle) this.socket.destroy();
+        else this.#refuse(new PlatformError('request_timeout', 'the header section did not arrive in time'));
+        break;
+      case BUSY:
+        this.#exchange.expired();
+        break;
+      default:
+        this.socket.destroy();
+    }
+  }
+
+  /** A client that has ended its side while it waits has gone: nobody can tell the two apart. */
+  readonly #onEnd = (): void => {
+    if (this.idle || this.#state === LINGERING) this.closeSoon();
+    else this.socket.destroy();
+  };
+
+  readonly #onClose = (): void => {
+    const busy = this.#state === BUSY;
+    this.#leave();
+    this.#context.gone(this);
+    if (busy) this.#exchange.clientGone();
+  };
+
+  #leave(): void {
+    this.#state = OVER;
+    this.#context.deadlines.remove(this);
+  }
+}
+
+function ignore(): void {
+  // A broken socket also closes, and that is where it is dealt with.
+}

@@ -1,0 +1,34 @@
+/** What all connections of the fast transport share. */
+import type { Clock } from '../../clock.ts';
+import type { BufferSweep } from '../buffer-sweep.ts';
+import type { ProxyCounters } from '../counters.ts';
+import type { Dispatcher } from '../dispatcher.ts';
+import type { LatencyHistogram } from '../latency.ts';
+import type { TransportLimits } from '../limits.ts';
+import type { ProxyLog } from '../transport.ts';
+import type { Client } from './client.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { Scratch } from './scratch.ts';
+import type { UpstreamConnections } from './upstream-connections.ts';
+
+export interface FastContext {
+  readonly dispatcher: Dispatcher;
+  readonly upstreams: UpstreamConnections;
+  readonly clock: Clock;
+  readonly log: ProxyLog;
+  readonly limits: TransportLimits;
+  readonly counters: ProxyCounters;
+  readonly latency: LatencyHistogram;
+  readonly deadlines: Deadlines;
+  readonly scratch: Scratch;
+  readonly sweep: BufferSweep;
+  /** Requests that are not answered yet. `begun` and `ended` in turn, per connection. */
+  begun(): void;
+  ended(): void;
+  /** The transport takes no more requests: connections close after their answer. */
+  readonly closing: boolean;
+  /** Hands a connection, whose unread bytes have been put back, to the transport that serves the rest. */
+  handOver(client: Client): void;
+  /** The connection is closed. */
+  gone(client: Client): void;
+}

@@ -1,0 +1,92 @@
+/**
+ * Deadlines of many things, coarsely. Setting one is a comparison and a store: whoever is due earlier anyway stays where it is
+ * in the wheel, and is looked at, and put further on, when the wheel comes by. So a request costs no timer, and a thousand
+ * idle connections cost one turn of the wheel every few milliseconds, which finds nothing to do.
+ */
+import type { Clock } from '../../clock.ts';
+
+/** A deadline is noticed at most so much too late. */
+const TICK_MS = 20;
+/** What is further away than one round is looked at once a round. */
+const SLOTS = 1024;
+
+/** Something with at most one deadline at a time. */
+export abstract class Timed {
+  /** Monotonic; `Infinity`: none. Set by `Deadlines.set` alone. */
+  deadlineMs = Infinity;
+  /** When the wheel looks at it next; `Infinity`: it is not in the wheel. */
+  lookMs = Infinity;
+  slot = 0;
+
+  /** The deadline has passed; there is none from here on until another is set. */
+  abstract expired(): void;
+}
+
+export class Deadlines {
+  readonly #clock: Clock;
+  readonly #slots: Set<Timed>[] = Array.from({ length: SLOTS }, () => new Set());
+  #waiting = 0;
+  /** The last tick that was dealt with, counted from the clock's zero. */
+  #tick = 0;
+  #cancel: (() => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** On the monotonic clock. */
+  set(one: Timed, deadlineMs: number): void {
+    one.deadlineMs = deadlineMs;
+    if (one.lookMs <= deadlineMs) return;
+    this.#take(one);
+    this.#put(one);
+  }
+
+  /** No deadline; the wheel does not know it any more. */
+  remove(one: Timed): void {
+    one.deadlineMs = Infinity;
+    this.#take(one);
+    if (this.#waiting > 0) return;
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  #put(one: Timed): void {
+    if (this.#waiting++ === 0) this.#tick = Math.floor(this.#clock.monotonicMs() / TICK_MS);
+    const wanted = Math.ceil(one.deadlineMs / TICK_MS);
+    const tick = Math.min(Math.max(wanted, this.#tick + 1), this.#tick + SLOTS - 1);
+    one.slot = tick % SLOTS;
+    one.lookMs = tick * TICK_MS;
+    this.#slots[one.slot]?.add(one);
+    this.#cancel ??= this.#clock.after(TICK_MS, this.#turn);
+  }
+
+  #take(one: Timed): void {
+    if (one.lookMs === Infinity) return;
+    one.lookMs = Infinity;
+    this.#slots[one.slot]?.delete(one);
+    this.#waiting--;
+  }
+
+  readonly #turn = (): void => {
+    this.#cancel = undefined;
+    const nowMs = this.#clock.monotonicMs();
+    const last = Math.floor(nowMs / TICK_MS);
+    // After a long standstill one round is enough to see everything.
+    if (last - this.#tick > SLOTS) this.#tick = last - SLOTS;
+    while (this.#tick < last) {
+      this.#tick++;
+      const slot = this.#slots[this.#tick % SLOTS];
+      if (slot === undefined || slot.size === 0) continue;
+      for (const one of [...slot]) {
+        if (one.lookMs === Infinity) continue; // what came before it has taken it out
+        this.#take(one);
+        if (one.deadlineMs <= nowMs) {
+          one.deadlineMs = Infinity;
+          one.expired();
+        } else if (one.deadlineMs < Infinity) this.#put(one);
+      }
+    }
+    if (this.#waiting > 0) this.#cancel ??= this.#clock.after(TICK_MS, this.#turn);
+  };
+}

@@ -1,0 +1,244 @@
+/**
+ * One connection to a container: it reads answers, and tells whoever has asked on it what comes. It reads into memory of its
+ * own, over and over; only what a client has not taken yet keeps a piece of it.
+ */
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { COMPLETE, INCOMPLETE } from '../http1/head-result.ts';
+import { DEFAULT_RESPONSE_HEAD_LIMITS } from '../http1/limits.ts';
+import type { Method } from '../http1/methods.ts';
+import { PartialHead } from '../http1/partial-head.ts';
+import type { Refusal } from '../http1/refusals.ts';
+import { ResponseHead } from '../http1/response-head.ts';
+import { BodyProgress } from './body-progress.ts';
+import { Timed } from './deadlines.ts';
+import { LARGE_READ_BYTES } from './large-buffers.ts';
+import type { Shelf, UpstreamConnections } from './upstream-connections.ts';
+
+/** What it reads into while nobody says much. */
+const SMALL_READ_BYTES = 16 * 1024;
+
+/** Whoever has a request on the connection. */
+export interface Asker {
+  connected(): void;
+  /** No connection came about, or it was closed before it was sent anything. */
+  connectFailed(error: Error): void;
+  /** An answer before the answer, 103 for instance; its head is at `start` of `source`. */
+  interim(head: ResponseHead, source: Buffer, start: number): void;
+  /** The head of the answer, and what came of its body in [from, to) of `body`. */
+  answer(head: ResponseHead, source: Buffer, start: number, body: Buffer, from: number, to: number): void;
+  answerPart(body: Buffer, from: number, to: number): void;
+  /** It is over, as its framing says; the connection may have another asker already. */
+  answerEnd(): void;
+  /** It ended too soon, or is not HTTP. The connection is closed. */
+  broken(why: Error | Refusal | undefined): void;
+  /** It takes more of the request again. */
+  drained(): void;
+  /** All of the request has been handed to the connection. */
+  readonly sent: boolean;
+  /** Whether it takes more of the answer at the moment; `resume` is called when it does again. */
+  readonly blocked: boolean;
+}
+
+export class UpstreamConnection extends Timed {
+  readonly socket: Socket;
+  /** Where it belongs when it is idle. */
+  readonly shelf: Shelf;
+  /** It has carried a request before. */
+  reused = false;
+  /** Something of an answer has arrived. */
+  heard = false;
+  #asker: Asker | undefined;
+  readonly #home: UpstreamConnections;
+  readonly #head = new ResponseHead();
+  readonly #body = new BodyProgress();
+  #partial: PartialHead | undefined;
+  #method: Method = 0;
+  /** It has been sent a request. */
+  #asked = false;
+  #answering = false;
+  #buffer: Buffer = Buffer.allocUnsafeSlow(SMALL_READ_BYTES);
+  /** The buffer is full of what the client has not taken: the next read needs another. */
+  #lent = false;
+  #wantsLarge = false;
+  #error: Error | undefined;
+
+  constructor(home: UpstreamConnections, shelf: Shelf, asker: Asker) {
+    super();
+    this.#home = home;
+    this.shelf = shelf;
+    this.#asker = asker;
+    this.socket = connect({
+      host: shelf.host,
+      port: shelf.port,
+      noDelay: true,
+      onread: { buffer: () => this.#nextBuffer(), callback: (bytes) => this.#read(bytes) },
+    });
+    this.socket.once('connect', () => this.#asker?.connected());
+    this.socket.on('error', (error) => (this.#error = error));
+    this.socket.on('drain', () => this.#asker?.drained());
+    this.socket.once('end', () => this.#ended());
+    this.socket.once('close', () => this.#closed());
+  }
+
+  /** The next bytes are the answer to a request of this method. */
+  expect(asker: Asker, method: Method): void {
+    this.#asker = asker;
+    this.#method = method;
+    this.#asked = true;
+    this.#answering = false;
+    this.heard = false;
+  }
+
+  /** Forgets its asker and closes: what it says from here on concerns nobody. */
+  destroy(): void {
+    this.#asker = undefined;
+    this.#home.forget(this);
+    this.socket.destroy();
+  }
+
+  /** Fails as if the system had said so. */
+  fail(error: Error): void {
+    this.socket.destroy(error);
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  /** It was idle too long. */
+  expired(): void {
+    this.destroy();
+  }
+
+  /** A piece that was read is still being written to a client. */
+  lend(): void {
+    this.#lent = true;
+  }
+
+  /** For how long the app says it keeps an idle connection, in seconds; -1 if it does not say. */
+  get keepAliveTimeoutSeconds(): number {
+    return this.#head.keepAliveTimeoutSeconds;
+  }
+
+  #nextBuffer(): Buffer {
+    const idle = this.#asker === undefined;
+    const large = !idle && (this.#wantsLarge || this.#buffer.length === LARGE_READ_BYTES);
+    this.#wantsLarge = false;
+    if (this.#lent) this.#home.sweep.relayed(this.#buffer.length);
+    else if ((this.#buffer.length === LARGE_READ_BYTES) === large) return this.#buffer;
+    else if (!large) this.#home.largeBuffers.give(this.#buffer);
+    this.#lent = false;
+    this.#buffer = large ? this.#home.largeBuffers.take() : Buffer.allocUnsafeSlow(SMALL_READ_BYTES);
+    return this.#buffer;
+  }
+
+  /** False: no more for now. */
+  #read(bytes: number): boolean {
+    const asker = this.#asker;
+    if (asker === undefined) {
+      // An app that speaks unasked means something that nobody here can know.
+      this.destroy();
+      return false;
+    }
+    this.heard = true;
+    if (bytes === this.#buffer.length && bytes < LARGE_READ_BYTES) this.#wantsLarge = true;
+    if (this.#answering) this.#part(asker, this.#buffer, 0, bytes);
+    else this.#readHead(asker, bytes);
+    return this.#asker?.blocked !== true;
+  }
+
+  #readHead(asker: Asker, bytes: number): void {
+    const buffer = this.#buffer;
+    const head = this.#head;
+    let from = 0;
+    for (;;) {
+      let source: Buffer = buffer;
+      let start = from;
+      let result;
+      if (this.#partial !== undefined && this.#partial.length > 0) {
+        const partial = this.#partial;
+        const before = partial.length;
+        partial.add(buffer, from, bytes);
+        source = partial.buffer;
+        start = 0;
+        result = head.parse(source, 0, partial.length, this.#method);
+        if (result === COMPLETE) from += head.headBytes - before;
+      } else {
+        result = head.parse(buffer, from, bytes, this.#method);
+        if (result === COMPLETE) from += head.headBytes;
+        else if (result === INCOMPLETE) {
+          if (from === bytes) return;
+          this.#partial ??= new PartialHead(DEFAULT_RESPONSE_HEAD_LIMITS.headBytes);
+          this.#partial.add(buffer, from, bytes);
+        }
+      }
+      if (result === INCOMPLETE) return;
+      if (this.#partial !== undefined) this.#partial.length = 0;
+      if (result !== COMPLETE) {
+        this.#break(head.refusal);
+        return;
+      }
+      if (!head.interim) {
+        this.#answer(asker, source, start, from, bytes);
+        return;
+      }
+      asker.interim(head, source, start);
+      if (this.#asker !== asker) return;
+    }
+  }
+
+  #answer(asker: Asker, source: Buffer, start: number, from: number, bytes: number): void {
+    const buffer = this.#buffer;
+    this.#body.begin(this.#head.framing, this.#head.contentLength);
+    this.#answering = true;
+    const to = this.#body.take(buffer, from, bytes);
+    asker.answer(this.#head, source, start, buffer, from, to < 0 ? from : to);
+    this.#after(asker, to, bytes);
+  }
+
+  #part(asker: Asker, buffer: Buffer, from: number, bytes: number): void {
+    const to = this.#body.take(buffer, from, bytes);
+    if (to > from) asker.answerPart(buffer, from, to);
+    this.#after(asker, to, bytes);
+  }
+
+  #after(asker: Asker, to: number, bytes: number): void {
+    if (this.#asker !== asker) return; // it has gone meanwhile
+    if (to < 0) this.#break(undefined);
+    else if (this.#body.done) this.#finish(asker, to === bytes);
+  }
+
+  /** `clean`: nothing follows the answer. */
+  #finish(asker: Asker, clean: boolean): void {
+    this.#asker = undefined;
+    // An app that has answered before it has read everything will not be read to by us.
+    const idle = asker.sent && this.socket.writableLength === 0;
+    if (clean && idle && this.#head.keepAlive) this.#home.keep(this);
+    else this.destroy();
+    asker.answerEnd();
+  }
+
+  #break(why: Error | Refusal | undefined): void {
+    const asker = this.#asker;
+    this.destroy();
+    asker?.broken(why);
+  }
+
+  #ended(): void {
+    const asker = this.#asker;
+    if (asker !== undefined && this.#answering && this.#body.end()) this.#finish(asker, false);
+    else if (asker !== undefined && this.#asked) this.#break(undefined);
+    else this.socket.destroy();
+  }
+
+  #closed(): void {
+    const asker = this.#asker;
+    this.#asker = undefined;
+    this.#home.forget(this);
+    if (asker === undefined) return;
+    const error = this.#error ?? new Error('the connection closed without an answer');
+    if (this.#asked) asker.broken(error);
+    else asker.connectFailed(error);
+  }
+}

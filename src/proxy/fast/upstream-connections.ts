@@ -1,0 +1,103 @@
+/**
+ * Connections to containers that are kept between requests, the last used first. A container that is taken out of use loses
+ * its idle ones at once and the others when their answer is over: a kept connection would hold up its stop, and one to a
+ * container that was replaced would answer for the wrong one.
+ */
+import type { Clock } from '../../clock.ts';
+import type { BufferSweep } from '../buffer-sweep.ts';
+import type { Endpoint } from '../control-plane.ts';
+import type { TransportLimits } from '../limits.ts';
+import type { Deadlines } from './deadlines.ts';
+import { LargeBuffers } from './large-buffers.ts';
+import { UpstreamConnection } from './upstream-connection.ts';
+import type { Asker } from './upstream-connection.ts';
+
+/** An app that says how long it keeps a connection is believed, less this: its farewell may be on its way. */
+const MARGIN_MS = 500;
+
+/** One container's connections. */
+export interface Shelf {
+  readonly host: string;
+  readonly port: number;
+  /** The last used one last. */
+  readonly idle: UpstreamConnection[];
+  /** Nothing is put here any more. */
+  retired: boolean;
+}
+
+export interface UpstreamConnectionsOptions {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly sweep: BufferSweep;
+  readonly limits: Pick<TransportLimits, 'upstreamKeepAliveMs' | 'upstreamIdleConnections'>;
+}
+
+export class UpstreamConnections {
+  readonly sweep: BufferSweep;
+  readonly largeBuffers = new LargeBuffers();
+  readonly #options: UpstreamConnectionsOptions;
+  readonly #shelves = new Map<string, Shelf>();
+
+  constructor(options: UpstreamConnectionsOptions) {
+    this.#options = options;
+    this.sweep = options.sweep;
+  }
+
+  /** An idle one, or undefined. */
+  take(endpoint: Endpoint): UpstreamConnection | undefined {
+    const connection = this.#shelf(endpoint).idle.pop();
+    if (connection === undefined) return undefined;
+    connection.reused = true;
+    connection.deadlineMs = Infinity;
+    return connection;
+  }
+
+  /** A new one; `asker` is told how that ends. `once`: it is not kept afterwards. */
+  open(endpoint: Endpoint, asker: Asker, once: boolean): UpstreamConnection {
+    const { host, port } = endpoint;
+    const shelf = once ? { host, port, idle: [], retired: true } : this.#shelf(endpoint);
+    return new UpstreamConnection(this, shelf, asker);
+  }
+
+  /** Its answer is over and it can have another request. */
+  keep(connection: UpstreamConnection): void {
+    const { clock, deadlines, limits } = this.#options;
+    const { shelf, keepAliveTimeoutSeconds: said } = connection;
+    const idleMs =
+      said < 0 ? limits.upstreamKeepAliveMs : Math.min(limits.upstreamKeepAliveMs, said * 1_000 - MARGIN_MS);
+    if (shelf.retired || idleMs <= 0 || shelf.idle.length >= limits.upstreamIdleConnections) {
+      connection.destroy();
+      return;
+    }
+    shelf.idle.push(connection);
+    deadlines.set(connection, clock.monotonicMs() + idleMs);
+  }
+
+  /** It is closed, or about to be. */
+  forget(connection: UpstreamConnection): void {
+    this.#options.deadlines.remove(connection);
+    const at = connection.shelf.idle.indexOf(connection);
+    if (at !== -1) connection.shelf.idle.splice(at, 1);
+  }
+
+  retire(containerId: string): void {
+    const shelf = this.#shelves.get(containerId);
+    if (shelf === undefined) return;
+    this.#shelves.delete(containerId);
+    shelf.retired = true;
+    for (const connection of [...shelf.idle]) connection.destroy();
+  }
+
+  close(): void {
+    for (const containerId of [...this.#shelves.keys()]) this.retire(containerId);
+  }
+
+  #shelf({ containerId, host, port }: Endpoint): Shelf {
+    const known = this.#shelves.get(containerId);
+    if (known !== undefined && known.port === port && known.host === host) return known;
+    this.retire(containerId);
+    const shelf: Shelf = { host, port, idle: [], retired: false };
+    this.#shelves.set(containerId, shelf);
+    return shelf;
+  }
+}
