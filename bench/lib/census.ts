@@ -1,6 +1,6 @@
 /** What starting containers could leave on a machine, counted. */
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 export type Census = Readonly<Record<string, number>>;
@@ -17,7 +17,7 @@ export async function census(): Promise<Census> {
     networks: await lines('network', 'ls', '--quiet'),
     'network namespaces': namespaces(),
     'virtual interfaces': readdirSync('/sys/class/net').filter((name) => name.startsWith('veth')).length,
-    'memory cgroups': cgroups(),
+    cgroups: cgroups(),
     mounts: readFileSync('/proc/self/mounts', 'utf8').split('\n').length,
   };
 }
@@ -35,8 +35,10 @@ function namespaces(): number {
   return found.size;
 }
 
-/** Cgroups of the memory controller (v1), or in all (v2). */
+/** Folders of the memory controller (v1), or of the one hierarchy (v2). The kernel's own count has the dying ones in it. */
 function cgroups(): number {
-  const row = readFileSync('/proc/cgroups', 'utf8').match(/^memory\s+\d+\s+(\d+)/m);
-  return Number(row?.[1] ?? 0);
+  const v1 = '/sys/fs/cgroup/memory';
+  const root = existsSync(v1) ? v1 : '/sys/fs/cgroup';
+  return readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isDirectory())
+    .length;
 }
