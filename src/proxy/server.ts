@@ -10,6 +10,7 @@ import { DEFAULT_DISPATCH_LIMITS, DEFAULT_TRANSPORT_LIMITS } from './limits.ts';
 import type { ProxyLimits } from './limits.ts';
 import { FastTransport } from './fast/transport-fast.ts';
 import type { LatencyHistogram } from './latency.ts';
+import type { RequestLog } from './request-log.ts';
 import { HttpTransport } from './transport-http.ts';
 import type { ProxyLog, Transport } from './transport.ts';
 import { UpstreamPool } from './upstream-pool.ts';
@@ -27,6 +28,8 @@ export interface ProxyOptions {
   readonly refuseFrom?: BlockList | undefined;
   /** `http`: everything goes through node:http. */
   readonly transport?: 'fast' | 'http' | undefined;
+  /** Told of every request that is over; whoever gives it closes it after the proxy. */
+  readonly requestLog?: RequestLog | undefined;
 }
 
 export type ProxySnapshot = Readonly<ProxyCounters> & DispatcherStats;
@@ -46,7 +49,7 @@ export interface Proxy {
 
 /** Resolves when it listens. Errors: what `listen` gives, e.g. EADDRINUSE. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
-  const { control, clock, log, listen, trustedProxies, refuseFrom } = options;
+  const { control, clock, log, listen, trustedProxies, refuseFrom, requestLog } = options;
   const limits: ProxyLimits = { ...DEFAULT_DISPATCH_LIMITS, ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
   const pool = new UpstreamPool(limits);
   const dispatcher = new Dispatcher({
@@ -57,7 +60,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   });
   const TransportClass = options.transport === 'http' ? HttpTransport : FastTransport;
   const transport: Transport = new TransportClass({
-    ...{ dispatcher, pool, clock, log, limits, trustedProxies, refuseFrom },
+    ...{ dispatcher, pool, clock, log, limits, trustedProxies, refuseFrom, requestLog },
   });
   let port: number;
   try {

@@ -8,6 +8,7 @@ import type { ProxyCounters } from './counters.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { LatencyHistogram } from './latency.ts';
 import type { TransportLimits } from './limits.ts';
+import type { RequestLog } from './request-log.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
 /** What the proxy says to its operator; pino fits. */
@@ -30,6 +31,8 @@ export interface TransportOptions {
   /** What to count in, where transports count together. */
   readonly counters?: ProxyCounters | undefined;
   readonly latency?: LatencyHistogram | undefined;
+  /** Told of every request that is over. */
+  readonly requestLog?: RequestLog | undefined;
 }
 
 export interface Transport {

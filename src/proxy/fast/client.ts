@@ -14,6 +14,7 @@ import { Timed } from './deadlines.ts';
 import { errorBytes } from './error-bytes.ts';
 import type { ErrorBytesOptions } from './error-bytes.ts';
 import { Exchange } from './exchange.ts';
+import { RequestNote } from './request-note.ts';
 import { Rest } from './rest.ts';
 import { vouchesFor } from './vouch.ts';
 
@@ -42,6 +43,8 @@ export class Client extends Timed {
   source: Buffer = NOTHING;
   start = 0;
   readonly rest = new Rest();
+  /** Only while there is an access log. */
+  readonly note: RequestNote | undefined;
   readonly #context: FastContext;
   readonly #exchange: Exchange;
   #partial: PartialHead | undefined;
@@ -58,6 +61,7 @@ export class Client extends Timed {
       targetBytes: limits.targetBytes,
       fieldLines: limits.headerBytes, // as many as there is room for
     });
+    this.note = context.requestLog && new RequestNote(context.requestLog, this);
     this.#exchange = new Exchange(context, this);
     socket.on('data', this.#onData);
     socket.on('drain', this.#onDrain);
@@ -216,8 +220,10 @@ export class Client extends Timed {
 
   /** Answers what has not become a request. */
   #refuse(error: PlatformError): void {
-    countStatus(this.#context.counters, error.status);
+    const { counters, clock } = this.#context;
+    countStatus(counters, error.status);
     this.writeError({ error, accept: undefined, head: false, close: true });
+    this.note?.refused(error.code, error.status, clock.monotonicMs());
     this.linger();
   }
 

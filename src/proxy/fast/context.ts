@@ -5,6 +5,7 @@ import type { ProxyCounters } from '../counters.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import type { LatencyHistogram } from '../latency.ts';
 import type { TransportLimits } from '../limits.ts';
+import type { RequestLog } from '../request-log.ts';
 import type { ProxyLog } from '../transport.ts';
 import type { Client } from './client.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -19,6 +20,8 @@ export interface FastContext {
   readonly limits: TransportLimits;
   readonly counters: ProxyCounters;
   readonly latency: LatencyHistogram;
+  /** Undefined: nobody keeps an access log. */
+  readonly requestLog: RequestLog | undefined;
   readonly deadlines: Deadlines;
   readonly scratch: Scratch;
   readonly sweep: BufferSweep;

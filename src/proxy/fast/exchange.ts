@@ -90,6 +90,7 @@ export class Exchange implements AcquireRequest, Asker {
   clientGone(): void {
     const controller = this.#controller;
     if (!this.#answering) this.#context.counters.clientAborts++;
+    this.#failed('client_closed_request', 499);
     this.#up?.destroy();
     this.#end();
     controller?.abort(new PlatformError('client_closed_request', 'the client went away'));
@@ -109,6 +110,7 @@ export class Exchange implements AcquireRequest, Asker {
     this.#answering = false;
     this.#last = !head.keepAlive || context.closing;
     this.body.begin(head.framing, head.contentLength);
+    this.#client.note?.begin(this.#startedMs);
     const placed = context.dispatcher.acquire(head.host, this);
     if (placed instanceof Promise) this.#hold(placed);
     else this.#send(placed);
@@ -129,8 +131,9 @@ export class Exchange implements AcquireRequest, Asker {
   }
 
   #send(lease: Lease): void {
-    const { upstreams, limits } = this.#context;
+    const { upstreams, limits, clock } = this.#context;
     this.#lease = lease;
+    this.#client.note?.placed(lease, lease.wait === undefined ? this.#startedMs : clock.monotonicMs());
     lease.onAbort = this.#onAbort;
     const kept = this.#staleRetried ? undefined : upstreams.take(lease.endpoint);
     if (kept !== undefined) {
@@ -237,6 +240,7 @@ export class Exchange implements AcquireRequest, Asker {
     if (this.#answering) {
       // An answer is either whole or visibly broken, never silently short.
       this.#context.counters.truncated++;
+      this.#failed('upstream_broken', 502);
       lease.suspect();
       this.#client.abort();
       return;
@@ -306,6 +310,7 @@ export class Exchange implements AcquireRequest, Asker {
     this.#client.deadlineMs = Infinity;
     if (context.closing) this.#last = true;
     countStatus(context.counters, head.status);
+    this.#client.note?.answers(head.status, context.clock.monotonicMs());
     this.#answer.begin(head, source, start, { lease, last: this.#last, body, from, to });
     this.#afterWrite();
   }
@@ -343,6 +348,7 @@ export class Exchange implements AcquireRequest, Asker {
     this.#up?.destroy();
     this.#up = undefined;
     this.#log(error);
+    this.#failed(error.code, error.status);
     if (this.#answering) {
       client.abort();
       return;
@@ -367,6 +373,11 @@ export class Exchange implements AcquireRequest, Asker {
     return this.body.done;
   }
 
+  /** For the access log, which keeps what it is told first. */
+  #failed(code: string, status: number): void {
+    this.#client.note?.failed(code, status, this.#context.clock.monotonicMs());
+  }
+
   #log(error: PlatformError): void {
     const { log } = this.#context;
     const containerId = this.#lease?.endpoint.containerId;
@@ -380,7 +391,9 @@ export class Exchange implements AcquireRequest, Asker {
   #end(): void {
     const { clock, latency } = this.#context;
     const lease = this.#lease;
-    latency.record(clock.monotonicMs() - this.#startedMs);
+    const nowMs = clock.monotonicMs();
+    latency.record(nowMs - this.#startedMs);
+    this.#client.note?.over(nowMs);
     this.#state = NONE;
     this.#up = undefined;
     this.#controller = undefined;

@@ -101,6 +101,7 @@ export class FastTransport implements Transport {
       upstreams: this.#upstreams,
       counters: this.counters,
       latency: this.latency,
+      requestLog: this.#options.requestLog,
       scratch: new Scratch(),
       begun: () => {
         this.#open++;

@@ -27,6 +27,7 @@ export interface OriginOptions {
 }
 
 export class Origin {
+  readonly peer: string;
   readonly trusted: boolean;
   readonly #peer: Buffer;
   readonly #protocol: Buffer;
@@ -37,6 +38,7 @@ export class Origin {
   #element = ascii('');
 
   constructor({ peer, protocol, trusted }: OriginOptions) {
+    this.peer = peer;
     this.#peer = ascii(peer);
     this.#protocol = ascii(protocol);
     this.trusted = trusted;
