@@ -20,13 +20,30 @@ export class ClientConnection {
   /** The answer being sent is the last; what else arrives is not looked at. */
   last = false;
   #closing = false;
+  #readBefore: number;
+  #sentBefore: number;
 
   constructor(socket: Socket) {
     this.socket = socket;
+    // One that comes from another server has a past, and brings what that has put back.
+    this.#readBefore = socket.bytesRead - socket.readableLength;
+    this.#sentBefore = socket.bytesWritten;
     this.address = plainAddress(socket.remoteAddress ?? '');
     socket.once('close', () => {
       for (const exchange of [...this.exchanges]) exchange.clientGone();
     });
+  }
+
+  /** What has been read and written since it was asked this before. */
+  sinceLast(): { receivedBytes: number; sentBytes: number } {
+    const { bytesRead, bytesWritten } = this.socket;
+    const since = {
+      receivedBytes: bytesRead - this.#readBefore,
+      sentBytes: bytesWritten - this.#sentBefore,
+    };
+    this.#readBefore = bytesRead;
+    this.#sentBefore = bytesWritten;
+    return since;
   }
 
   /** Every open request has arrived whole: what is wrong now came after them. */

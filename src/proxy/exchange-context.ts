@@ -6,6 +6,7 @@ import type { ClientConnection } from './client-connection.ts';
 import type { ProxyCounters } from './counters.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { TransportLimits } from './limits.ts';
+import type { RequestLog } from './request-log.ts';
 import type { ProxyLog } from './transport.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
@@ -18,6 +19,8 @@ export interface ExchangeContext {
   readonly limits: TransportLimits;
   readonly counters: ProxyCounters;
   readonly sweep: BufferSweep;
+  /** Undefined: nobody keeps an access log. */
+  readonly requestLog?: RequestLog | undefined;
   readonly isTrusted: (address: string) => boolean;
   /** The transport takes no more requests: connections close after their answer. */
   readonly closing: () => boolean;

@@ -13,6 +13,7 @@ import { coldHeaders } from './cold-headers.ts';
 import { countStatus } from './counters.ts';
 import { errorCode, isLocalFailure, upstreamFailure } from './failures.ts';
 import { hasToken, requestHeaders, responseHeaders } from './forward-headers.ts';
+import { HttpNote } from './http-note.ts';
 import type { AcquireRequest, Lease } from './lease.ts';
 import { relayAnswer } from './relay-answer.ts';
 import { readRequestHead } from './request-head.ts';
@@ -34,6 +35,8 @@ export class Exchange implements AcquireRequest, OpenExchange {
   readonly #upgrade: UpgradeOffer | undefined;
   readonly #onEnd: () => void;
   readonly #watch: StallWatch;
+  /** Only while there is an access log. */
+  readonly #note: HttpNote | undefined;
   #head: RequestHead | undefined;
   #lease: Lease | undefined;
   #attempt: Attempt | undefined;
@@ -51,6 +54,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
     this.#upgrade = upgrade;
     this.#onEnd = onEnd;
     this.#watch = new StallWatch(context.clock);
+    this.#note = context.requestLog && new HttpNote(context.requestLog, connection, req);
   }
 
   // ---- what the dispatcher and the connection ask
@@ -79,6 +83,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
   clientGone(): void {
     if (this.#ended || this.#tunnelled) return;
     if (!this.#answering) this.#context.counters.clientAborts++;
+    this.#failed('client_closed_request', 499);
     this.#controller?.abort(new PlatformError('client_closed_request', 'the client went away'));
     this.#end();
   }
@@ -91,9 +96,10 @@ export class Exchange implements AcquireRequest, OpenExchange {
   // ---- the way there
 
   start(): void {
-    const { counters, limits, dispatcher } = this.#context;
+    const { counters, limits, dispatcher, clock } = this.#context;
     const req = this.#req;
     counters.requests++;
+    this.#note?.begin(clock.monotonicMs());
     this.#connection.add(this);
     req.on('error', ignore);
     this.#res.on('error', ignore);
@@ -107,6 +113,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
       this.#refuse(PlatformError.from(error));
       return;
     }
+    if (this.#note !== undefined) this.#note.host = this.#head.host;
     const placed = dispatcher.acquire(this.#head.host, this);
     if (placed instanceof Promise) this.#await(placed);
     else this.#send(placed, this.#head);
@@ -127,9 +134,10 @@ export class Exchange implements AcquireRequest, OpenExchange {
   }
 
   #send(lease: Lease, head: RequestHead): void {
-    const { pool, limits, sweep, isTrusted } = this.#context;
+    const { pool, limits, sweep, isTrusted, clock } = this.#context;
     const { address } = this.#connection;
     this.#lease = lease;
+    this.#note?.placed(lease, clock.monotonicMs());
     lease.onAbort = () =>
       this.#refuse(new PlatformError('upstream_broken', `${lease.endpoint.containerId} had to stop`));
     let up;
@@ -211,7 +219,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
   }
 
   #answer(lease: Lease, answer: IncomingMessage): void {
-    const { counters, limits, sweep } = this.#context;
+    const { limits, sweep } = this.#context;
     lease.answered();
     this.#closeIfLast();
     try {
@@ -239,7 +247,13 @@ export class Exchange implements AcquireRequest, OpenExchange {
       return;
     }
     this.#answering = true;
-    countStatus(counters, answer.statusCode ?? 0);
+    this.#answers(answer.statusCode ?? 0);
+  }
+
+  #answers(status: number): void {
+    const { counters, clock } = this.#context;
+    countStatus(counters, status);
+    this.#note?.answers(status, clock.monotonicMs());
   }
 
   #coldHeaders(lease: Lease): string[] {
@@ -250,6 +264,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
   #truncated(answer: IncomingMessage): void {
     if (this.#ended) return;
     this.#context.counters.truncated++;
+    this.#failed('upstream_broken', 502);
     this.#lease?.suspect();
     const { socket } = this.#connection;
     const framed = answer.headers['content-length'] !== undefined || this.#res.chunkedEncoding;
@@ -260,7 +275,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
   }
 
   #upgraded(lease: Lease, answer: IncomingMessage, upstream: Socket, early: Buffer): void {
-    const { limits, counters, sweep } = this.#context;
+    const { limits, sweep } = this.#context;
     const client = this.#connection.socket;
     if (this.#upgrade === undefined || !hasToken(answer.headers.upgrade ?? '', 'websocket')) {
       upstream.destroy();
@@ -269,7 +284,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
     }
     lease.answered();
     this.#tunnelled = true;
-    countStatus(counters, 101);
+    this.#answers(101);
     this.#upgrade.letGo();
     this.#res.detachSocket(client);
     client.write(switchingProtocols(answer, this.#coldHeaders(lease)), 'latin1');
@@ -292,6 +307,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
     this.#dropUpstream();
     if (error.code === 'client_closed_request') return;
     this.#logFailure(error, containerId);
+    this.#failed(error.code, error.status);
     if (this.#answering) {
       this.#connection.socket.destroy();
       return;
@@ -311,6 +327,11 @@ export class Exchange implements AcquireRequest, OpenExchange {
     if (!this.#context.closing()) return;
     this.#connection.last = true;
     this.#res.shouldKeepAlive = false;
+  }
+
+  /** For the access log, which keeps what it is told first. */
+  #failed(code: string, status: number): void {
+    this.#note?.failed(code, status, this.#context.clock.monotonicMs());
   }
 
   #logFailure(error: PlatformError, containerId: string | undefined): void {
@@ -334,6 +355,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
     this.#watch.close();
     this.#connection.remove(this);
     this.#dropUpstream();
+    this.#note?.over(this.#context.clock.monotonicMs());
     this.#onEnd();
   }
 }

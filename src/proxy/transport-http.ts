@@ -17,6 +17,7 @@ import { Exchange } from './exchange.ts';
 import type { ExchangeContext, UpgradeOffer } from './exchange-context.ts';
 import { clientFailure } from './failures.ts';
 import { hasToken } from './forward-headers.ts';
+import { HttpNote } from './http-note.ts';
 import { LatencyHistogram } from './latency.ts';
 import type { Transport, TransportOptions } from './transport.ts';
 
@@ -220,7 +221,7 @@ export class HttpTransport implements Transport {
   }
 
   #answerRaw(socket: Socket, error: PlatformError): void {
-    const { clock, limits } = this.#options;
+    const { clock, limits, requestLog } = this.#options;
     const connection = this.#connections.get(socket);
     if (connection !== undefined) connection.last = true;
     countStatus(this.counters, error.status);
@@ -232,6 +233,8 @@ export class HttpTransport implements Transport {
     const cancel = clock.after(limits.lingerMs, () => socket.destroy());
     socket.once('close', cancel);
     socket.end(rawErrorAnswer(error));
+    if (requestLog !== undefined && connection !== undefined)
+      new HttpNote(requestLog, connection).refused(error.code, error.status, clock.monotonicMs());
   }
 }
 

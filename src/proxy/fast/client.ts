@@ -14,7 +14,7 @@ import { Timed } from './deadlines.ts';
 import { errorBytes } from './error-bytes.ts';
 import type { ErrorBytesOptions } from './error-bytes.ts';
 import { Exchange } from './exchange.ts';
-import { RequestNote } from './request-note.ts';
+import { FastNote } from './request-note.ts';
 import { Rest } from './rest.ts';
 import { vouchesFor } from './vouch.ts';
 
@@ -44,7 +44,7 @@ export class Client extends Timed {
   start = 0;
   readonly rest = new Rest();
   /** Only while there is an access log. */
-  readonly note: RequestNote | undefined;
+  readonly note: FastNote | undefined;
   readonly #context: FastContext;
   readonly #exchange: Exchange;
   #partial: PartialHead | undefined;
@@ -61,7 +61,7 @@ export class Client extends Timed {
       targetBytes: limits.targetBytes,
       fieldLines: limits.headerBytes, // as many as there is room for
     });
-    this.note = context.requestLog && new RequestNote(context.requestLog, this);
+    this.note = context.requestLog && new FastNote(context.requestLog, this);
     this.#exchange = new Exchange(context, this);
     socket.on('data', this.#onData);
     socket.on('drain', this.#onDrain);
