@@ -70,7 +70,7 @@ function measure(name: string, bytes: number, work: () => number): void {
 const out = Buffer.alloc(4096);
 const request = new RequestHead();
 const response = new ResponseHead();
-const origin = new Origin({ peer: '192.0.2.7', protocol: 'http', trusted: false });
+const origin = new Origin({ address: '192.0.2.7', protocol: 'http', trusted: false });
 
 measure('request: read', REQUEST.length, () => request.parse(REQUEST, 0, REQUEST.length));
 measure('request: read and write', REQUEST.length, () => {

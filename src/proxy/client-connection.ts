@@ -1,6 +1,6 @@
 /** One connection of a client, and the requests that are open on it: when it goes, they are told. */
 import type { Socket } from 'node:net';
-import { plainAddress } from './forward-headers.ts';
+import type { Peer } from './doors/peer.ts';
 
 /** What a connection has to know of a request in progress. */
 export interface OpenExchange {
@@ -15,7 +15,7 @@ export interface OpenExchange {
 
 export class ClientConnection {
   readonly socket: Socket;
-  readonly address: string;
+  readonly peer: Peer;
   readonly exchanges = new Set<OpenExchange>();
   /** The answer being sent is the last; what else arrives is not looked at. */
   last = false;
@@ -23,12 +23,12 @@ export class ClientConnection {
   #readBefore: number;
   #sentBefore: number;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, peer: Peer) {
     this.socket = socket;
+    this.peer = peer;
     // One that comes from another server has a past, and brings what that has put back.
     this.#readBefore = socket.bytesRead - socket.readableLength;
     this.#sentBefore = socket.bytesWritten;
-    this.address = plainAddress(socket.remoteAddress ?? '');
     socket.once('close', () => {
       for (const exchange of [...this.exchanges]) exchange.clientGone();
     });

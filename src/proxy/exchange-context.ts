@@ -21,7 +21,6 @@ export interface ExchangeContext {
   readonly sweep: BufferSweep;
   /** Undefined: nobody keeps an access log. */
   readonly requestLog?: RequestLog | undefined;
-  readonly isTrusted: (address: string) => boolean;
   /** The transport takes no more requests: connections close after their answer. */
   readonly closing: () => boolean;
 }

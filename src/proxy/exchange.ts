@@ -134,8 +134,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
   }
 
   #send(lease: Lease, head: RequestHead): void {
-    const { pool, limits, sweep, isTrusted, clock } = this.#context;
-    const { address } = this.#connection;
+    const { pool, limits, sweep, clock } = this.#context;
     this.#lease = lease;
     this.#note?.placed(lease, clock.monotonicMs());
     lease.onAbort = () =>
@@ -150,8 +149,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
           version: this.#req.httpVersion,
           head,
           rawHeaders: this.#req.rawHeaders,
-          peer: address,
-          peerTrusted: isTrusted(address),
+          peer: this.#connection.peer,
           upgrade: this.#upgrade === undefined ? undefined : 'websocket',
         }),
         fresh: this.#staleRetried || this.#upgrade !== undefined,

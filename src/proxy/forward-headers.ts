@@ -3,6 +3,7 @@
  * is said by us, never by the client; `Mayfly-*` is ours in both directions. Everything else passes as it was sent: its
  * order, its case, its repetitions.
  */
+import type { Peer } from './doors/peer.ts';
 import type { RequestHead } from './request-head.ts';
 
 /** Fields of one connection. `te` and `trailer` come back where they apply. */
@@ -23,10 +24,7 @@ export interface RequestHeaderOptions {
   readonly version: string;
   readonly head: RequestHead;
   readonly rawHeaders: readonly string[];
-  /** The address of whoever is connected to us. */
-  readonly peer: string;
-  /** Whether that peer's word on where the request came from is believed. */
-  readonly peerTrusted: boolean;
+  readonly peer: Peer;
   /** The protocol to upgrade to. */
   readonly upgrade: 'websocket' | undefined;
 }
@@ -126,17 +124,18 @@ class Origin {
     return true;
   }
 
-  write(headers: string[], { peer, peerTrusted, head }: RequestHeaderOptions): void {
+  write(headers: string[], { peer, head }: RequestHeaderOptions): void {
+    const { address, protocol, trusted } = peer;
     const host = head.hostHeader ?? head.host;
-    const element = `for=${forwardedNode(peer)};host=${quotedUnlessToken(host)};proto=http`;
-    const before = peerTrusted ? this : new Origin();
+    const element = `for=${forwardedNode(address)};host=${quotedUnlessToken(host)};proto=${protocol}`;
+    const before = trusted ? this : new Origin();
     headers.push(
       'X-Forwarded-For',
-      [...before.#forwardedFor, peer].join(', '),
+      [...before.#forwardedFor, address].join(', '),
       'X-Forwarded-Host',
       before.#host ?? host,
       'X-Forwarded-Proto',
-      before.#proto ?? 'http',
+      before.#proto ?? protocol,
       'Forwarded',
       [...before.#forwarded, element].join(', '),
     );

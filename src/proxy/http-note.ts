@@ -18,7 +18,7 @@ export class HttpNote extends RequestNote {
   }
 
   get client(): string {
-    return this.#connection.address;
+    return this.#connection.peer.address;
   }
 
   get protocol(): string {

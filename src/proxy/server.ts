@@ -1,19 +1,38 @@
-/** The data plane, put together: a dispatcher that decides, and a transport that moves bytes. */
+/** The data plane, put together: doors that let clients in, a dispatcher that decides, and a transport that moves bytes. */
+import { randomBytes } from 'node:crypto';
 import type { BlockList } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { sleep } from '../clock.ts';
 import type { ControlPlane } from './control-plane.ts';
+import { newCounters } from './counters.ts';
 import type { ProxyCounters } from './counters.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { DispatcherStats } from './dispatcher.ts';
+import { Certificates } from './doors/certificates.ts';
+import type { Certificate, CertificateChange } from './doors/certificates.ts';
+import { Doors } from './doors/doors.ts';
+import { TlsStage } from './doors/tls-stage.ts';
 import { DEFAULT_DISPATCH_LIMITS, DEFAULT_TRANSPORT_LIMITS } from './limits.ts';
 import type { ProxyLimits } from './limits.ts';
 import { FastTransport } from './fast/transport-fast.ts';
-import type { LatencyHistogram } from './latency.ts';
+import { LatencyHistogram } from './latency.ts';
 import type { RequestLog } from './request-log.ts';
 import { HttpTransport } from './transport-http.ts';
 import type { ProxyLog, Transport } from './transport.ts';
 import { UpstreamPool } from './upstream-pool.ts';
+
+/** Plain data. */
+export interface TlsDoor {
+  /** Port 0: any free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Further ones come by `changeCertificates`. */
+  readonly certificates: readonly Certificate[];
+  /**
+   * 48 bytes in hex that session tickets are sealed with: the same for all processes that serve one port, so that each takes
+   * up a session that another has begun. Made anew where it is not given.
+   */
+  readonly ticketKeys?: string | undefined;
+}
 
 export interface ProxyOptions {
   readonly control: ControlPlane;
@@ -21,9 +40,13 @@ export interface ProxyOptions {
   readonly log: ProxyLog;
   /** Port 0: any free one. */
   readonly listen: { readonly host: string; readonly port: number };
+  /** A second door, over TLS. */
+  readonly tls?: TlsDoor | undefined;
   readonly limits?: Partial<ProxyLimits> | undefined;
   /** Peers whose `X-Forwarded-*` and `Forwarded` are believed and added to. */
   readonly trustedProxies?: BlockList | undefined;
+  /** Load balancers that begin each connection, at every door, with a PROXY header (version 1 or 2). */
+  readonly proxyProtocolFrom?: BlockList | undefined;
   /** Where no connection is taken from: the containers' own networks. */
   readonly refuseFrom?: BlockList | undefined;
   /** `http`: everything goes through node:http. */
@@ -36,10 +59,14 @@ export type ProxySnapshot = Readonly<ProxyCounters> & DispatcherStats;
 
 export interface Proxy {
   readonly port: number;
+  /** Undefined without a TLS door. */
+  readonly tlsPort: number | undefined;
   readonly dispatcher: Dispatcher;
   readonly latency: LatencyHistogram;
   /** What `/metrics` shows. */
   snapshot(): ProxySnapshot;
+  /** For TLS connections that come from now on; those that are open stay as they are. */
+  changeCertificates(change: CertificateChange): void;
   /**
    * Takes no further connection, lets what is in flight or held end for `graceMs`, then breaks it. Calling it again
    * waits for the same end.
@@ -49,8 +76,9 @@ export interface Proxy {
 
 /** Resolves when it listens. Errors: what `listen` gives, e.g. EADDRINUSE. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
-  const { control, clock, log, listen, trustedProxies, refuseFrom, requestLog } = options;
+  const { control, clock, log, listen, trustedProxies, refuseFrom, proxyProtocolFrom, requestLog } = options;
   const limits: ProxyLimits = { ...DEFAULT_DISPATCH_LIMITS, ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
+  const counters = newCounters();
   const pool = new UpstreamPool(limits);
   const dispatcher = new Dispatcher({
     control,
@@ -60,18 +88,28 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   });
   const TransportClass = options.transport === 'http' ? HttpTransport : FastTransport;
   const transport: Transport = new TransportClass({
-    ...{ dispatcher, pool, clock, log, limits, trustedProxies, refuseFrom, requestLog },
+    ...{ dispatcher, pool, clock, log, limits, counters, requestLog },
+    latency: new LatencyHistogram(),
   });
+  const doors = new Doors({
+    ...{ clock, log, limits, counters, trustedProxies, refuseFrom, proxyProtocolFrom },
+    enter: (socket, peer) => transport.accept(socket, peer),
+  });
+  const tls = options.tls && tlsStage(options.tls, log, limits);
   let port: number;
+  let tlsPort: number | undefined;
   try {
-    port = await transport.listen(listen);
+    port = await doors.open(listen);
+    if (options.tls !== undefined) tlsPort = await doors.open(options.tls.listen, tls);
   } catch (error) {
+    await doors.close();
     dispatcher.close();
     throw error;
   }
 
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number) => {
+    const closed = doors.close();
     const patience = new AbortController();
     const drained = transport.drain().then(() => patience.abort());
     await Promise.race([drained, sleep(clock, graceMs, patience.signal).catch(() => undefined)]);
@@ -79,12 +117,26 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     dispatcher.close();
     await new Promise((resolve) => setImmediate(resolve)); // what was held is refused
     await transport.close();
+    await closed;
   };
   return {
     port,
+    tlsPort,
     dispatcher,
     latency: transport.latency,
     snapshot: () => ({ ...transport.counters, ...dispatcher.stats() }),
+    changeCertificates: (change) => tls?.apply(change),
     close: ({ graceMs }) => (closing ??= close(graceMs)),
   };
+}
+
+function tlsStage({ certificates, ticketKeys }: TlsDoor, log: ProxyLog, limits: ProxyLimits): TlsStage {
+  const stage = new TlsStage({
+    certificates: new Certificates(),
+    log,
+    ticketKeys: ticketKeys === undefined ? randomBytes(48) : Buffer.from(ticketKeys, 'hex'),
+    handshakeTimeoutMs: limits.headersTimeoutMs,
+  });
+  stage.apply({ remove: [], put: certificates });
+  return stage;
 }

@@ -4,21 +4,21 @@
  */
 import { createServer, ServerResponse } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
-import type { AddressInfo, BlockList, Socket } from 'node:net';
-import { isIPv6 } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PlatformError } from '../errors.ts';
 import { BufferSweep } from './buffer-sweep.ts';
 import { ClientConnection } from './client-connection.ts';
-import { countStatus, newCounters } from './counters.ts';
+import { countStatus } from './counters.ts';
 import type { ProxyCounters } from './counters.ts';
+import type { Peer } from './doors/peer.ts';
 import { rawErrorAnswer } from './error-answer.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeContext, UpgradeOffer } from './exchange-context.ts';
 import { clientFailure } from './failures.ts';
 import { hasToken } from './forward-headers.ts';
 import { HttpNote } from './http-note.ts';
-import { LatencyHistogram } from './latency.ts';
+import type { LatencyHistogram } from './latency.ts';
 import type { Transport, TransportOptions } from './transport.ts';
 
 export class HttpTransport implements Transport {
@@ -29,47 +29,36 @@ export class HttpTransport implements Transport {
   readonly #server: Server;
   readonly #connections = new Map<Duplex, ClientConnection>();
   #open = 0;
-  #adopts = false;
+  #accepts = false;
   #closing = false;
   #closed: Promise<void> | undefined;
   #onIdle: (() => void)[] = [];
 
   constructor(options: TransportOptions) {
-    const { trustedProxies } = options;
     this.#options = options;
-    this.counters = options.counters ?? newCounters();
-    this.latency = options.latency ?? new LatencyHistogram();
+    this.counters = options.counters;
+    this.latency = options.latency;
     this.#context = {
       ...options,
-      counters: this.counters,
       sweep: new BufferSweep(),
-      isTrusted: (address) => trustedProxies !== undefined && isListed(trustedProxies, address),
       closing: () => this.#closing,
     };
     this.#server = this.#createServer();
   }
 
-  listen({ host, port }: { readonly host: string; readonly port: number }): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port }, () => {
-        this.#server.off('error', reject);
-        this.#server.on('error', (error) =>
-          this.#options.log.error({ err: error }, 'accepting connections failed'),
-        );
-        resolve((this.#server.address() as AddressInfo).port);
-      });
-    });
-  }
-
-  /**
-   * Serves a connection that another server has accepted; what that has read of it has been put back. It may have been
-   * answered before, and is from here on until it closes.
-   */
-  adopt(socket: Socket): void {
+  /** What came before on the connection may have been answered by another transport. */
+  accept(socket: Socket, peer: Peer): void {
     // Otherwise begun by `listen`: node:http then looks after heads that do not come to their end.
-    if (!this.#adopts) this.#server.emit('listening');
-    this.#adopts = true;
+    if (!this.#accepts) this.#server.emit('listening');
+    this.#accepts = true;
+    this.#connections.set(socket, new ClientConnection(socket, peer));
+    // What is past is counted already.
+    const { bytesRead, bytesWritten } = socket;
+    socket.once('close', () => {
+      this.#connections.delete(socket);
+      this.counters.receivedBytes += socket.bytesRead - bytesRead;
+      this.counters.sentBytes += socket.bytesWritten - bytesWritten;
+    });
     this.#server.emit('connection', socket);
   }
 
@@ -78,12 +67,12 @@ export class HttpTransport implements Transport {
   }
 
   async drain(): Promise<void> {
-    void this.#stopListening();
+    void this.#stop();
     await this.#idle();
   }
 
   async close(): Promise<void> {
-    const closed = this.#stopListening();
+    const closed = this.#stop();
     for (const { socket } of this.#connections.values()) socket.destroySoon();
     // An answer that a client does not take would keep its connection: what has not left by now does not.
     await new Promise((resolve) => setImmediate(resolve));
@@ -97,7 +86,7 @@ export class HttpTransport implements Transport {
     if (this.#open > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
   }
 
-  #stopListening(): Promise<void> {
+  #stop(): Promise<void> {
     this.#closing = true;
     // Closes idle connections as well; busy ones are told to close with their answer.
     this.#closed ??= new Promise((resolve) => this.#server.close(() => resolve()));
@@ -119,8 +108,6 @@ export class HttpTransport implements Transport {
     });
     // With a limit, fields beyond it are dropped without a word, and we would judge less than we forward.
     server.maxHeadersCount = 0;
-    server.maxConnections = limits.connections;
-    server.on('connection', (socket) => this.#accept(socket));
     server.on('request', (req, res) => this.#begin(req, res));
     server.on('checkContinue', (req, res) => this.#begin(req, res));
     server.on('checkExpectation', (req, res) => this.#begin(req, res));
@@ -130,23 +117,6 @@ export class HttpTransport implements Transport {
     );
     server.on('clientError', (error, stream) => this.#clientError(error, stream));
     return server;
-  }
-
-  #accept(socket: Socket): void {
-    const { refuseFrom } = this.#options;
-    if (refuseFrom !== undefined && isListed(refuseFrom, socket.remoteAddress ?? '')) {
-      this.counters.refusedConnections++;
-      socket.destroy();
-      return;
-    }
-    this.#connections.set(socket, new ClientConnection(socket));
-    // An adopted connection has a past that is counted already.
-    const { bytesRead, bytesWritten } = socket;
-    socket.once('close', () => {
-      this.#connections.delete(socket);
-      this.counters.receivedBytes += socket.bytesRead - bytesRead;
-      this.counters.sentBytes += socket.bytesWritten - bytesWritten;
-    });
   }
 
   #begin(req: IncomingMessage, res: ServerResponse): void {
@@ -250,8 +220,4 @@ function isWebSocketHandshake(req: IncomingMessage): boolean {
     headers['transfer-encoding'] === undefined &&
     (headers['content-length'] ?? '0') === '0'
   );
-}
-
-function isListed(list: BlockList, address: string): boolean {
-  return list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
 }

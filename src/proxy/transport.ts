@@ -2,10 +2,11 @@
  * How bytes move: the part of the proxy that has sockets. It asks the dispatcher for a lease, forwards outside of it, and
  * gives the lease back. This interface is all that the rest knows of it.
  */
-import type { BlockList } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
 import type { ProxyCounters } from './counters.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { Peer } from './doors/peer.ts';
 import type { LatencyHistogram } from './latency.ts';
 import type { TransportLimits } from './limits.ts';
 import type { RequestLog } from './request-log.ts';
@@ -24,26 +25,22 @@ export interface TransportOptions {
   readonly clock: Clock;
   readonly log: ProxyLog;
   readonly limits: TransportLimits;
-  /** Peers whose `X-Forwarded-*` and `Forwarded` are believed and added to. */
-  readonly trustedProxies: BlockList | undefined;
-  /** Where no connection is taken from: the containers' own networks. */
-  readonly refuseFrom: BlockList | undefined;
-  /** What to count in, where transports count together. */
-  readonly counters?: ProxyCounters | undefined;
-  readonly latency?: LatencyHistogram | undefined;
+  /** What to count in: transports count together. */
+  readonly counters: ProxyCounters;
+  /** From a request's head to its answer's last byte. */
+  readonly latency: LatencyHistogram;
   /** Told of every request that is over. */
   readonly requestLog?: RequestLog | undefined;
 }
 
 export interface Transport {
   readonly counters: Readonly<ProxyCounters>;
-  /** From a request's head to its answer's last byte. */
   readonly latency: LatencyHistogram;
-  /** Resolves with the port. */
-  listen(address: { readonly host: string; readonly port: number }): Promise<number>;
+  /** Serves a connection until it closes. What has been read of it has been put back. */
+  accept(socket: Socket, peer: Peer): void;
   /** No new request goes to this container: connections that are kept to it are closed. */
   retire(containerId: string): void;
-  /** Takes no further connection. Resolves when the last request is answered. */
+  /** Connections close as soon as they have nothing in flight. Resolves when the last request is answered. */
   drain(): Promise<void>;
   /** Breaks whatever is still open. Resolves when everything is closed. */
   close(): Promise<void>;

@@ -48,7 +48,7 @@ export interface ReadStream<Message extends PassedMessage> {
   readonly reusable: boolean;
 }
 
-export const TEST_ORIGIN = { peer: '192.0.2.7', protocol: 'http', trusted: false } as const;
+export const TEST_ORIGIN = { address: '192.0.2.7', protocol: 'http', trusted: false } as const;
 
 /** Cuts the bytes at these positions, in ascending order. */
 export function splitAt(bytes: Buffer, cuts: readonly number[]): Buffer[] {

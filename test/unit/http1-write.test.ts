@@ -5,7 +5,7 @@ import { COMPLETE } from '../../src/proxy/http1/head-result.ts';
 import type { HEAD } from '../../src/proxy/http1/methods.ts';
 import { GET } from '../../src/proxy/http1/methods.ts';
 import { Origin } from '../../src/proxy/http1/origin.ts';
-import type { OriginOptions } from '../../src/proxy/http1/origin.ts';
+import type { Peer } from '../../src/proxy/doors/peer.ts';
 import { RequestHead } from '../../src/proxy/http1/request-head.ts';
 import { ResponseHead } from '../../src/proxy/http1/response-head.ts';
 import { maxRequestBytes, writeRequest } from '../../src/proxy/http1/write-request.ts';
@@ -20,10 +20,10 @@ import {
 import { REQUESTS } from '../corpus/requests.ts';
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');
-const TRUSTED = { peer: '10.0.0.1', protocol: 'http', trusted: true } as const;
-const PLAIN = { peer: '192.0.2.7', protocol: 'http', trusted: false } as const;
+const TRUSTED = { address: '10.0.0.1', protocol: 'http', trusted: true } as const;
+const PLAIN = { address: '192.0.2.7', protocol: 'http', trusted: false } as const;
 
-function forwarded(text: string, options: OriginOptions = PLAIN, additions?: RequestAdditions): string {
+function forwarded(text: string, options: Peer = PLAIN, additions?: RequestAdditions): string {
   const head = new RequestHead();
   const source = bytes(text);
   expect([head.parse(source, 0, source.length), head.refusal]).toEqual([COMPLETE, undefined]);
@@ -103,7 +103,7 @@ describe('the head that goes to the app', () => {
 describe('where a request came from', () => {
   it('is told with brackets and quotes where RFC 7239 wants them', () => {
     const head = forwarded('GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n', {
-      peer: '2001:db8::7',
+      address: '2001:db8::7',
       protocol: 'https',
       trusted: false,
     });
@@ -187,8 +187,7 @@ describe('beside the transport on node:http', () => {
           contentLength: head.contentLength,
         },
         rawHeaders,
-        peer: PLAIN.peer,
-        peerTrusted: false,
+        peer: PLAIN,
         upgrade: undefined,
       });
       const pairs = (fields: string[]) =>

@@ -5,8 +5,9 @@
 import type { Socket } from 'node:net';
 import { PlatformError } from '../../errors.ts';
 import { countStatus } from '../counters.ts';
+import type { Peer } from '../doors/peer.ts';
 import { COMPLETE, INCOMPLETE } from '../http1/head-result.ts';
-import type { Origin } from '../http1/origin.ts';
+import { Origin } from '../http1/origin.ts';
 import { PartialHead } from '../http1/partial-head.ts';
 import { RequestHead } from '../http1/request-head.ts';
 import type { FastContext } from './context.ts';
@@ -37,6 +38,7 @@ const NOTHING = Buffer.alloc(0);
 
 export class Client extends Timed {
   readonly socket: Socket;
+  readonly peer: Peer;
   readonly origin: Origin;
   readonly head: RequestHead;
   /** Where the head is that was read last. */
@@ -50,12 +52,13 @@ export class Client extends Timed {
   #partial: PartialHead | undefined;
   #state = READING;
 
-  constructor(context: FastContext, socket: Socket, origin: Origin) {
+  constructor(context: FastContext, socket: Socket, peer: Peer) {
     super();
     const { limits } = context;
     this.#context = context;
     this.socket = socket;
-    this.origin = origin;
+    this.peer = peer;
+    this.origin = new Origin(peer);
     this.head = new RequestHead({
       headBytes: limits.headerBytes,
       targetBytes: limits.targetBytes,

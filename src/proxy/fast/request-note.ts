@@ -23,7 +23,7 @@ export class FastNote extends RequestNote {
   }
 
   get client(): string {
-    return this.#client.origin.peer;
+    return this.#client.peer.address;
   }
 
   get protocol(): string {

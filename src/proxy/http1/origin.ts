@@ -3,6 +3,7 @@
  * the same for every request of a connection that has the same Host: the lines are made once. What a client claims is
  * removed; what a trusted peer says is kept, and we add to it.
  */
+import type { Peer } from '../doors/peer.ts';
 import { ascii, COMMA, COLON, copyBytes, equalsLower, HTAB, LF, SP } from './ascii.ts';
 import type { RequestHead } from './request-head.ts';
 
@@ -18,16 +19,7 @@ const FORWARDED_LINE = ascii('Forwarded: ');
 /** The names, separators and line ends of all four. */
 const FIXED_BYTES = 192;
 
-export interface OriginOptions {
-  /** The address of whoever is connected; an IPv4 one in its own notation, not mapped into IPv6. */
-  readonly peer: string;
-  readonly protocol: 'http' | 'https';
-  /** Whether that peer's word on where the request came from is believed. */
-  readonly trusted: boolean;
-}
-
 export class Origin {
-  readonly peer: string;
   readonly trusted: boolean;
   readonly #peer: Buffer;
   readonly #protocol: Buffer;
@@ -37,9 +29,8 @@ export class Origin {
   #host = ascii('');
   #element = ascii('');
 
-  constructor({ peer, protocol, trusted }: OriginOptions) {
-    this.peer = peer;
-    this.#peer = ascii(peer);
+  constructor({ address, protocol, trusted }: Peer) {
+    this.#peer = ascii(address);
     this.#protocol = ascii(protocol);
     this.trusted = trusted;
   }

@@ -1,0 +1,17 @@
+/** Who is connected, as its door has found out: what is said to apps about where a request came from. */
+import { isIPv6 } from 'node:net';
+import type { BlockList } from 'node:net';
+
+export interface Peer {
+  /** Of the client itself where a load balancer has told it; an IPv4 one in its own notation, not mapped into IPv6. */
+  readonly address: string;
+  /** What the client speaks with us. */
+  readonly protocol: 'http' | 'https';
+  /** Whether its word on where a request came from is believed. */
+  readonly trusted: boolean;
+}
+
+/** Undefined is an empty list. */
+export function isListed(list: BlockList | undefined, address: string): boolean {
+  return list?.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') === true;
+}
