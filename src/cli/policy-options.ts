@@ -4,7 +4,15 @@ import type { PolicyInput } from '../coreapi/schema.ts';
 import { UsageError } from './exit-codes.ts';
 import { parseBytes, parseDurationMs } from './units.ts';
 
-type Shape = 'number' | 'bytes' | 'duration' | 'duration or never' | 'name';
+type Shape =
+  | 'number'
+  | 'number or none'
+  | 'bytes'
+  | 'bytes or none'
+  | 'duration'
+  | 'duration or never'
+  | 'mode'
+  | 'name';
 
 /** Paths of the policy's leaves, so that a field added there is missed here by the compiler. */
 type Leaf<T, Prefix extends string = ''> = {
@@ -18,6 +26,13 @@ const SHAPES: Readonly<Record<Leaf<Policy>, Shape>> = {
   pidsMax: 'number',
   minReplicas: 'number',
   maxReplicas: 'number',
+  'scaling.mode': 'mode',
+  'scaling.cpuMax': 'number or none',
+  'scaling.memoryMaxBytes': 'bytes or none',
+  'cooldownMs.out': 'duration',
+  'cooldownMs.in': 'duration',
+  'cooldownMs.up': 'duration',
+  'cooldownMs.down': 'duration',
   'concurrency.target': 'number',
   'concurrency.limit': 'number',
   idlePauseMs: 'duration or never',
@@ -34,9 +49,12 @@ export const POLICY_FIELDS = Object.keys(SHAPES) as Leaf<Policy>[];
 
 const EXAMPLES: Readonly<Record<Shape, string>> = {
   number: 'a number',
+  'number or none': 'a number, or none',
   bytes: 'a size such as 512MiB',
+  'bytes or none': 'a size such as 512MiB, or none',
   duration: 'a time such as 30s',
   'duration or never': 'a time such as 30s, or never',
+  mode: 'off, out, up or up-then-out',
   name: 'a name, or none',
 };
 
@@ -64,7 +82,12 @@ function isField(field: string): field is Leaf<Policy> {
 }
 
 function parseValue(shape: Shape, text: string): string | number | null | undefined {
+  const isNone = text === 'none' || text === 'null';
   switch (shape) {
+    case 'number or none':
+      return isNone ? null : parseValue('number', text);
+    case 'bytes or none':
+      return isNone ? null : parseValue('bytes', text);
     case 'number':
       return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : undefined;
     case 'bytes':
@@ -74,7 +97,9 @@ function parseValue(shape: Shape, text: string): string | number | null | undefi
     case 'duration or never':
       return text === 'never' || text === 'null' ? null : parseDurationMs(text);
     case 'name':
-      return text === 'none' || text === 'null' ? null : text || undefined;
+      return isNone ? null : text || undefined;
+    case 'mode':
+      return text || undefined; // the server knows which there are
   }
 }
 

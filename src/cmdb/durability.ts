@@ -2,7 +2,7 @@
  * How durable a commit has to be. Everything acknowledged survives kill -9 of the process. Surviving a power loss costs
  * a flush of the disk, and is paid where something cannot be found out again: what a tenant or operator has defined.
  *
- * Containers, events and what a node holds in reserve are different: after a power loss the containers themselves are
+ * Containers, their sizes, events and what a node holds in reserve are different: after a power loss the containers themselves are
  * gone, and the node that comes back says what it runs. So no cold start waits for a disk.
  */
 import type { Operation } from './store.ts';
@@ -15,7 +15,7 @@ export function mustSurvivePowerLoss(operations: readonly Operation[]): boolean 
 }
 
 function isDefinition(operation: Operation): boolean {
-  if (operation.op === 'event' || operation.kind === 'container') return false;
+  if (operation.op === 'event' || operation.kind === 'container' || operation.kind === 'size') return false;
   if (operation.op === 'update' && operation.kind === 'node') {
     return operation.claims !== undefined || !isObserved(operation.set);
   }

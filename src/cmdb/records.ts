@@ -10,8 +10,17 @@ export interface RecordBase {
   readonly createdAtMs: number;
 }
 
+/** What a tenant's containers may have together. */
+export interface Quota {
+  readonly containers: number;
+  readonly cpu: number;
+  readonly memoryBytes: number;
+}
+
 export interface Tenant extends RecordBase {
   readonly name: string;
+  /** null: as much as the nodes give. */
+  readonly quota: Quota | null;
 }
 
 export interface Token extends RecordBase {
@@ -29,14 +38,31 @@ export interface Grade extends RecordBase {
   readonly memoryBytes: number;
 }
 
+/** Which way load may change an app: more containers, stronger ones, or first the one and then the other. */
+export type ScalingMode = 'off' | 'out' | 'up' | 'up-then-out';
+
+/** A change of size: more or fewer containers, or more or less CPU and memory for each. */
+export type ScaleDirection = 'out' | 'in' | 'up' | 'down';
+
 export interface Policy {
   /** The grade that cpu and memoryBytes were taken from, if one was named. */
   readonly grade: string | null;
   readonly cpu: number;
   readonly memoryBytes: number;
   readonly pidsMax: number;
+  /** Containers kept ready without a request: never put to sleep, replaced when they die. */
   readonly minReplicas: number;
+  /** Containers that may take requests at once. A successor that is starting comes on top of that, one per app. */
   readonly maxReplicas: number;
+  readonly scaling: {
+    /** What load may do by itself; an instruction may do either. */
+    readonly mode: ScalingMode;
+    /** Bounds of scaling up, whoever asks; `cpu` and `memoryBytes` are those of scaling down. null: what nodes give. */
+    readonly cpuMax: number | null;
+    readonly memoryMaxBytes: number | null;
+  };
+  /** How long load has to wait with one change after another, by direction. */
+  readonly cooldownMs: Readonly<Record<ScaleDirection, number>>;
   readonly concurrency: {
     /** Requests in flight per container that scaling aims at. */
     readonly target: number;
@@ -68,6 +94,23 @@ export interface App extends RecordBase {
   /** What runs when the next container starts. */
   readonly revisionId: string;
   readonly policy: Policy;
+}
+
+/**
+ * The size an app is wanted at for as long as it is awake; its id is the app's. An app that has never been scaled has
+ * none. It changes by compare-and-set alone, so that any number of deciders decide once, and an app that falls asleep
+ * goes back to its policy's size: the next request wakes one container.
+ */
+export interface Size extends RecordBase {
+  /** Containers wanted; 0: as many as the policy keeps ready, and one while there are requests. */
+  readonly replicas: number;
+  /** Of each container; null: the policy's. */
+  readonly cpu: number | null;
+  readonly memoryBytes: number | null;
+  /** Why it is so, for people. */
+  readonly reason: string;
+  /** When it was last changed in each direction. */
+  readonly changedAtMs: Readonly<Partial<Record<ScaleDirection, number>>>;
 }
 
 /** How to tell that a container serves: its port accepts (tcp), or a path answers 200–399 (http). */
@@ -168,6 +211,7 @@ export interface RecordOf {
   token: Token;
   grade: Grade;
   app: App;
+  size: Size;
   revision: Revision;
   container: Container;
   node: Node;

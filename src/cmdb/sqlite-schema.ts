@@ -47,6 +47,14 @@ export const MIGRATIONS: readonly string[] = [
     id TEXT NOT NULL
   );
   `,
+  // Scaling: what earlier apps and tenants do not say has the defaults of that time.
+  `
+  UPDATE records SET body = json_insert(body,
+    '$.policy.scaling', json('{"mode":"out","cpuMax":null,"memoryMaxBytes":null}'),
+    '$.policy.cooldownMs', json('{"out":3000,"in":60000,"up":3000,"down":60000}')
+  ) WHERE kind = 'app';
+  UPDATE records SET body = json_insert(body, '$.quota', json('null')) WHERE kind = 'tenant';
+  `,
 ];
 
 /** "Mayf" in the file's header: says whose database it is. */

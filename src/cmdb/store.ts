@@ -35,6 +35,7 @@ export interface Filters {
   token: Record<string, never>;
   grade: Record<string, never>;
   app: { tenantId?: string };
+  size: Record<string, never>;
   revision: { appId?: string };
   container: { appId?: string; nodeId?: string };
   node: Record<string, never>;

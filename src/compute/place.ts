@@ -3,7 +3,7 @@
  * out are waited for.
  */
 import type { Container } from '../cmdb/records.ts';
-import type { AppSpec, PlanRequest } from '../coreapi/core-api.ts';
+import type { PlanRequest, SizedSpec } from '../coreapi/core-api.ts';
 import { PlatformError } from '../errors.ts';
 import type { NodeContext } from './context.ts';
 import { orAborted } from './ending.ts';
@@ -14,7 +14,7 @@ const MAX_RECLAIMS = 3;
 const RECLAIM_TIMEOUT_MS = 5_000;
 
 export interface Placed {
-  readonly spec: AppSpec;
+  readonly spec: SizedSpec;
   readonly container: Container;
 }
 
@@ -35,8 +35,8 @@ export async function place(
       await makeRoom(context, plan.containerIds, plan.reason, signal);
       continue;
     }
-    const { container, app, revision } = plan;
-    if (container.state === 'planned') return { spec: { app, revision }, container };
+    const { container, app, revision, size } = plan;
+    if (container.state === 'planned') return { spec: { app, revision, size }, container };
     // A record without a container: a report of its end was lost.
     log.warn({ containerId: container.id, state: container.state }, 'a recorded container is not here');
     await engine.remove(container.id);

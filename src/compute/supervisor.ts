@@ -7,7 +7,7 @@
  */
 import { sleep } from '../clock.ts';
 import type { Address, Container } from '../cmdb/records.ts';
-import type { AppSpec } from '../coreapi/core-api.ts';
+import type { SizedSpec } from '../coreapi/core-api.ts';
 import { decideRetry, EARLY_DEATH_MS } from '../coreapi/decisions/backoff.ts';
 import { decideUpkeep, type Upkeep } from '../coreapi/decisions/upkeep.ts';
 import { isPlatformError, PlatformError } from '../errors.ts';
@@ -31,7 +31,7 @@ export class Supervisor {
   readonly #onIdle: () => void;
   readonly #crew: Crew;
   readonly #closing = new AbortController();
-  #spec: AppSpec | undefined;
+  #spec: SizedSpec | undefined;
   #flight: Promise<Activation> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   /** Turns taken or waited for. */
@@ -73,7 +73,12 @@ export class Supervisor {
   }
 
   /** Takes over a container that ran before this program did. */
-  adopt(container: Container, state: 'ready' | 'paused', address: Address, spec: AppSpec | undefined): void {
+  adopt(
+    container: Container,
+    state: 'ready' | 'paused',
+    address: Address,
+    spec: SizedSpec | undefined,
+  ): void {
     const live = this.#crew.add(container, state);
     live.address = address;
     live.readyAtMs = container.enteredAtMs.ready ?? null;
@@ -89,7 +94,7 @@ export class Supervisor {
   }
 
   /** The app's record changed. */
-  changed(spec: AppSpec): void {
+  changed(spec: SizedSpec): void {
     const redeployed = spec.revision.id !== this.#spec?.revision.id;
     this.#use(spec);
     if (redeployed) {
@@ -296,6 +301,7 @@ export class Supervisor {
       container: { ...live.container, state: live.state },
       lastActiveAtMs: live.lastActiveAtMs,
       app: this.#spec.app,
+      size: this.#spec.size,
       revision: this.#spec.revision,
       canPause: engine.capabilities.pause,
       notBeforeMs: live.replaceNotBeforeMs,
@@ -412,7 +418,7 @@ export class Supervisor {
   }
 
   /** What a plan was made on may be older than what the change feed has told since. */
-  #use(spec: AppSpec): void {
+  #use(spec: SizedSpec): void {
     if (this.#spec && this.#spec.app.generation > spec.app.generation) return;
     this.#spec = spec;
     this.#crew.concurrencyLimit = spec.app.policy.concurrency.limit;

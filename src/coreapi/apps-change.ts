@@ -10,6 +10,7 @@ import { PlatformError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { describe, sameContent, type RevisionContent } from './apps-content.ts';
 import type { AppSpec } from './core-api.ts';
+import { unscaled } from './decisions/size.ts';
 import { listAll } from './list-all.ts';
 
 /** Revisions kept per app, the running one included; older ones go unless a container still runs them. */
@@ -53,6 +54,7 @@ export function planCreate(
     operations: [
       { op: 'create', kind: 'app', record: app, claims: claimsOf(app) },
       { op: 'create', kind: 'revision', record: revision },
+      ...keepWarm(app.id, policy, nowMs),
       event('app.created', app.id, nowMs, reason, figures),
     ],
     spec: { app: { ...app, generation: 1 }, revision: { ...revision, generation: 1 } },
@@ -91,6 +93,7 @@ export async function planUpdate(
     );
   }
   if (operations.length === 0) return undefined;
+  if (!(await store.get('size', app.id))) operations.push(...keepWarm(app.id, policy, nowMs));
   const set = { hosts, policy, revisionId: revision.id };
   const after = { ...app, ...set, generation: app.generation + 1 };
   operations.unshift({
@@ -106,10 +109,12 @@ export async function planUpdate(
 
 export async function planDelete(store: Store, app: App, nowMs: number): Promise<Operation[]> {
   const revisions = await listAll(store, 'revision', { appId: app.id });
+  const size = await store.get('size', app.id);
   const reason = `app ${app.name} was deleted; its containers are drained`;
   return [
     { op: 'delete', kind: 'app', id: app.id, ifGeneration: app.generation },
     ...revisions.map(({ id }): Operation => ({ op: 'delete', kind: 'revision', id })),
+    ...(size ? [{ op: 'delete', kind: 'size', id: size.id } satisfies Operation] : []),
     event('app.deleted', app.id, nowMs, reason, { revisions: revisions.length }),
   ];
 }
@@ -130,6 +135,16 @@ export function nameTaken(name: string): PlatformError {
     hint: 'choose another name, or change that app with PUT or PATCH /v1/apps/NAME',
     fields: [{ field: 'name', reason: 'is taken' }],
   });
+}
+
+/**
+ * Nodes look through the sizes for apps that want containers although nobody asks: one that is to be kept warm has a size
+ * from the start, so that they need not look through all apps.
+ */
+function keepWarm(appId: string, policy: Policy, nowMs: number): Operation[] {
+  if (policy.minReplicas === 0) return [];
+  const { generation: _, ...record } = unscaled(appId);
+  return [{ op: 'create', kind: 'size', record: { ...record, createdAtMs: nowMs } }];
 }
 
 function newRevision(

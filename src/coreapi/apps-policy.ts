@@ -22,6 +22,15 @@ export function resolvePolicy(
     pidsMax: input.pidsMax ?? from.pidsMax,
     minReplicas: input.minReplicas ?? from.minReplicas,
     maxReplicas: input.maxReplicas ?? from.maxReplicas,
+    scaling: {
+      mode: input.scaling?.mode ?? from.scaling.mode,
+      cpuMax: input.scaling?.cpuMax === undefined ? from.scaling.cpuMax : input.scaling.cpuMax,
+      memoryMaxBytes:
+        input.scaling?.memoryMaxBytes === undefined
+          ? from.scaling.memoryMaxBytes
+          : input.scaling.memoryMaxBytes,
+    },
+    cooldownMs: { ...from.cooldownMs, ...given(input.cooldownMs ?? {}) },
     concurrency: {
       target: input.concurrency?.target ?? from.concurrency.target,
       limit: input.concurrency?.limit ?? from.concurrency.limit,
@@ -42,9 +51,10 @@ export function resolvePolicy(
 }
 
 function defaultsFor(input: PolicyInput): Policy {
-  const { idlePauseMs, idleStopMs, concurrency } = DEFAULT_POLICY;
+  const { idlePauseMs, idleStopMs, concurrency, maxReplicas } = DEFAULT_POLICY;
   return {
     ...DEFAULT_POLICY,
+    maxReplicas: Math.max(maxReplicas, input.minReplicas ?? maxReplicas),
     idlePauseMs: Math.min(idlePauseMs, input.idleStopMs ?? idlePauseMs),
     idleStopMs: Math.max(idleStopMs, input.idlePauseMs ?? idleStopMs),
     concurrency: {
@@ -52,6 +62,11 @@ function defaultsFor(input: PolicyInput): Policy {
       limit: Math.max(concurrency.limit, input.concurrency?.target ?? concurrency.limit),
     },
   };
+}
+
+/** Without the fields that are spelled out as undefined. */
+function given<T extends object>(input: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as never;
 }
 
 /** A grade sets both figures; a figure given by itself ends the grade. */
@@ -79,7 +94,7 @@ function gradeContradictions(input: PolicyInput, grade: Grade | undefined): Fiel
 
 function contradictions(policy: Policy): FieldError[] {
   const errors: FieldError[] = [];
-  const { concurrency, idlePauseMs, idleStopMs, minReplicas, maxReplicas } = policy;
+  const { concurrency, idlePauseMs, idleStopMs, minReplicas, maxReplicas, scaling } = policy;
   if (concurrency.target > concurrency.limit) {
     const reason = `must be at most concurrency.limit (${concurrency.limit}), but is ${concurrency.target}`;
     errors.push({ field: 'policy.concurrency.target', reason });
@@ -91,6 +106,14 @@ function contradictions(policy: Policy): FieldError[] {
   if (minReplicas > maxReplicas) {
     const reason = `must be at most maxReplicas (${maxReplicas}), but is ${minReplicas}`;
     errors.push({ field: 'policy.minReplicas', reason });
+  }
+  if (scaling.cpuMax !== null && scaling.cpuMax < policy.cpu) {
+    const reason = `must be at least cpu (${policy.cpu}), but is ${scaling.cpuMax}`;
+    errors.push({ field: 'policy.scaling.cpuMax', reason });
+  }
+  if (scaling.memoryMaxBytes !== null && scaling.memoryMaxBytes < policy.memoryBytes) {
+    const reason = `must be at least memoryBytes (${policy.memoryBytes}), but is ${scaling.memoryMaxBytes}`;
+    errors.push({ field: 'policy.scaling.memoryMaxBytes', reason });
   }
   return errors;
 }

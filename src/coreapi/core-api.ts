@@ -11,8 +11,11 @@ import type {
   ContainerState,
   Node,
   Revision,
+  ScaleDirection,
+  Size,
 } from '../cmdb/records.ts';
 import type { Change } from '../cmdb/store.ts';
+import type { Extent, Obstacle, ScaleBy } from './decisions/scale.ts';
 
 /** An app with the revision that is to run. */
 export interface AppSpec {
@@ -20,8 +23,43 @@ export interface AppSpec {
   readonly revision: Revision;
 }
 
+/** The same, with the size that is wanted of it now. */
+export interface SizedSpec extends AppSpec {
+  readonly size: Size;
+}
+
+export interface ScaleRequest {
+  readonly appId: string;
+  /** What is left out stays. */
+  readonly replicas?: number;
+  readonly cpu?: number;
+  readonly memoryBytes?: number;
+  /** Who asks: a person, the load, or the silence of an app that has fallen asleep. */
+  readonly by: ScaleBy;
+  /** One sentence for people. */
+  readonly reason: string;
+  /** What it was decided on, for the event. */
+  readonly figures?: Readonly<Record<string, string | number | boolean>>;
+  /** Decided on this generation of the size; where another one is recorded by now, nothing is changed. */
+  readonly ifGeneration?: number;
+}
+
+export interface ScaleOutcome {
+  readonly changed: boolean;
+  readonly from: Extent;
+  /** The same as `from` where nothing was changed. */
+  readonly to: Extent;
+  readonly directions: readonly ScaleDirection[];
+  /** Why nothing was changed: it is so already, load may not do it now, or someone else was first. */
+  readonly because?: 'already' | 'superseded' | Obstacle;
+  /** When the cooldown is over; epoch ms. */
+  readonly notBeforeMs?: number;
+  /** The record as it is now. */
+  readonly size: Size;
+}
+
 export type Plan =
-  | (AppSpec & { readonly action: 'run'; readonly container: Container })
+  | (SizedSpec & { readonly action: 'run'; readonly container: Container })
   /** The node is full, but these sleep: stop them, then ask again. */
   | { readonly action: 'reclaim'; readonly containerIds: readonly string[]; readonly reason: string };
 
@@ -70,7 +108,7 @@ export interface CoreApi {
   /** The app that serves a normalised hostname: the exact match, else the longest wildcard. */
   lookup(host: string): Promise<AppSpec | undefined>;
 
-  spec(appId: string): Promise<AppSpec | undefined>;
+  spec(appId: string): Promise<SizedSpec | undefined>;
 
   /**
    * The container that is to serve the app on this node: one that lives already, or a new one, placed and recorded as
@@ -86,6 +124,13 @@ export interface CoreApi {
 
   /** Forgets a container that has ended and whose remains are removed. */
   forget(containerId: string): Promise<void>;
+
+  /**
+   * Decides the size of an app by compare-and-set: however many ask at once, each decides on what the one before wrote.
+   * Nodes hear of it through the change feed and act. Errors: `not_found`; for an instruction also `invalid_body` (with
+   * the bound of the policy), `quota_exceeded`, `no_capacity`. Load is never refused with an error: see `because`.
+   */
+  scale(request: ScaleRequest): Promise<ScaleOutcome>;
 
   event(event: EventReport): Promise<void>;
 

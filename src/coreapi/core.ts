@@ -18,14 +18,20 @@ import type {
   NodeRegistration,
   Plan,
   PlanRequest,
+  ScaleOutcome,
+  ScaleRequest,
+  SizedSpec,
 } from './core-api.ts';
 import { isLiving, transition } from './decisions/lifecycle.ts';
 import { fits, reserve } from './decisions/placement.ts';
 import { chooseReclaim, sleepersFor } from './decisions/reclaim.ts';
-import { expiry, wantedResources } from './decisions/upkeep.ts';
+import { wantedResources } from './decisions/size.ts';
+import { expiry } from './decisions/upkeep.ts';
 import { listAll } from './list-all.ts';
 import { retryConflicts } from './retry-conflicts.ts';
+import { Scaling } from './scaling.ts';
 import { Seldom } from './seldom.ts';
+import { sizeOf } from './sizes.ts';
 
 /** An app that finds no room says so at most so often: visitors ask again and again. */
 const REFUSAL_EVENT_MS = 10_000;
@@ -48,8 +54,10 @@ class Core implements CoreApi {
   /** Changes to one node's reservations queue up here instead of losing races against each other. */
   readonly #nodeTurns = new Map<string, Promise<unknown>>();
   readonly #refusals = new Seldom(REFUSAL_EVENT_MS);
+  readonly #scaling: Scaling;
 
   constructor(store: Store, clock: Clock, random: () => number) {
+    this.#scaling = new Scaling(store, clock);
     this.#store = store;
     this.#clock = clock;
     this.#random = random;
@@ -63,10 +71,18 @@ class Core implements CoreApi {
     return undefined;
   }
 
-  async spec(appId: string): Promise<AppSpec | undefined> {
+  async spec(appId: string): Promise<SizedSpec | undefined> {
     const app = await this.#store.get('app', appId);
-    const revision = app && (await this.#store.get('revision', app.revisionId));
-    return app && revision ? { app, revision } : undefined;
+    if (!app) return undefined;
+    const [revision, size] = await Promise.all([
+      this.#store.get('revision', app.revisionId),
+      sizeOf(this.#store, appId),
+    ]);
+    return revision && { app, revision, size };
+  }
+
+  scale(request: ScaleRequest): Promise<ScaleOutcome> {
+    return this.#scaling.scale(request);
   }
 
   plan(request: PlanRequest): Promise<Plan> {
@@ -86,7 +102,7 @@ class Core implements CoreApi {
 
     const node = await this.#store.get('node', nodeId);
     if (!node) throw new PlatformError('not_found', `node ${nodeId} is not registered`);
-    const resources = wantedResources(spec.app.policy);
+    const resources = wantedResources(spec.app.policy, spec.size);
     if (!fits(node, resources)) return this.#makeRoom(node, spec);
 
     const nowMs = this.#clock.nowMs();
@@ -121,8 +137,8 @@ class Core implements CoreApi {
   }
 
   /** The node has no room: name those whose sleep can end, or say what is lacking. */
-  async #makeRoom(node: Node, { app }: AppSpec): Promise<Plan> {
-    const wanted = wantedResources(app.policy);
+  async #makeRoom(node: Node, { app, size }: SizedSpec): Promise<Plan> {
+    const wanted = wantedResources(app.policy, size);
     const containers = await listAll(this.#store, 'container', { nodeId: node.id });
     const chosen = chooseReclaim(node, wanted, sleepersFor(app.id, containers));
     const figures = {

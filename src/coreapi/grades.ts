@@ -27,7 +27,7 @@ export async function ensureDefaults(store: Store, clock: Clock): Promise<Tenant
   const found = await store.findByClaim('tenant', claim);
   if (found) return found;
   const nowMs = clock.nowMs();
-  const tenant = { id: newId('ten', nowMs), createdAtMs: nowMs, name: DEFAULT_TENANT };
+  const tenant = { id: newId('ten', nowMs), createdAtMs: nowMs, name: DEFAULT_TENANT, quota: null };
   const grades = FIRST_GRADES.map((grade): Operation => ({
     op: 'create',
     kind: 'grade',

@@ -19,6 +19,8 @@ export const DEFAULT_POLICY = {
   pidsMax: 256,
   minReplicas: 0,
   maxReplicas: 3,
+  scaling: { mode: 'out', cpuMax: null, memoryMaxBytes: null },
+  cooldownMs: { out: 3_000, in: MINUTE_MS, up: 3_000, down: MINUTE_MS },
   concurrency: { target: 20, limit: 100 },
   idlePauseMs: 30_000,
   idleStopMs: 5 * MINUTE_MS,
@@ -59,16 +61,54 @@ const gradeName = z.string().min(1).max(63).nullable().meta({
   default: null,
 });
 
-const minReplicas = z
+/** CPU of one container, in cores. */
+export const cpuCores = z.number().min(0.01).max(256);
+/** Memory of one container. */
+export const memorySize = z
   .int()
-  .min(0)
-  .refine((count) => count === 0, {
-    error: 'must be 0 for now: keeping containers warm comes with reactive scaling',
-  })
-  .meta({
-    description: 'Containers kept even without requests. Only 0 is taken for now.',
-    default: DEFAULT_POLICY.minReplicas,
-  });
+  .min(6 * MIB)
+  .max(1024 * GIB);
+/** Containers that an app may have at once. */
+export const REPLICAS_MAX = 100;
+
+const scaling = z.strictObject({
+  mode: z
+    .enum(['off', 'out', 'up', 'up-then-out'])
+    .meta({
+      description:
+        'What load may do by itself: more containers (out), stronger ones (up), first the one and then the other.',
+      default: DEFAULT_POLICY.scaling.mode,
+    })
+    .optional(),
+  cpuMax: cpuCores
+    .nullable()
+    .meta({
+      description:
+        'CPU that a container may be scaled up to, in cores; at least cpu. null: what the nodes have.',
+      default: DEFAULT_POLICY.scaling.cpuMax,
+    })
+    .optional(),
+  memoryMaxBytes: memorySize
+    .nullable()
+    .meta({
+      description:
+        'Memory that a container may be scaled up to, in bytes; at least memoryBytes. null: what the nodes have.',
+      default: DEFAULT_POLICY.scaling.memoryMaxBytes,
+    })
+    .optional(),
+});
+
+function cooldown(direction: keyof Policy['cooldownMs'], text: string) {
+  const fallback = DEFAULT_POLICY.cooldownMs[direction];
+  return whole({ min: 0, max: DAY_MS }, fallback, `${text} Milliseconds,`).optional();
+}
+
+const cooldownMs = z.strictObject({
+  out: cooldown('out', 'From one scaling out by load to the next.'),
+  in: cooldown('in', 'From a scaling out or in to the next scaling in by load.'),
+  up: cooldown('up', 'From one scaling up by load to the next.'),
+  down: cooldown('down', 'From a scaling up or down to the next scaling down by load.'),
+});
 
 const concurrency = z.strictObject({
   target: whole(
@@ -100,10 +140,7 @@ const hold = z.strictObject({
 export const policyInput = z
   .strictObject({
     grade: gradeName.optional(),
-    cpu: z
-      .number()
-      .min(0.01)
-      .max(256)
+    cpu: cpuCores
       .meta({
         description: 'CPU of each container, in cores. 0.01 … 256.',
         default: DEFAULT_POLICY.cpu,
@@ -120,12 +157,18 @@ export const policyInput = z
       DEFAULT_POLICY.pidsMax,
       'Processes and threads each container may have.',
     ).optional(),
-    minReplicas: minReplicas.optional(),
+    minReplicas: whole(
+      { min: 0, max: REPLICAS_MAX },
+      DEFAULT_POLICY.minReplicas,
+      'Containers kept ready without a request: started when the app is registered, never put to sleep, replaced when they die.',
+    ).optional(),
     maxReplicas: whole(
-      { min: 1, max: 100 },
+      { min: 1, max: REPLICAS_MAX },
       DEFAULT_POLICY.maxReplicas,
       'Containers it may be scaled out to.',
     ).optional(),
+    scaling: scaling.optional(),
+    cooldownMs: cooldownMs.optional(),
     concurrency: concurrency.optional(),
     idlePauseMs: wholeOrNever(
       { min: 1, max: 7 * DAY_MS },
@@ -163,7 +206,7 @@ export const policyInput = z
     id: 'PolicyInput',
     description:
       'How the app may run. A field that is left out keeps its value, or has its default in a new app. ' +
-      'Together: target ≤ limit, idlePauseMs ≤ idleStopMs, minReplicas ≤ maxReplicas.',
+      'Together: target ≤ limit, idlePauseMs ≤ idleStopMs, minReplicas ≤ maxReplicas, cpu ≤ cpuMax, memoryBytes ≤ memoryMaxBytes.',
   });
 
 export type PolicyInput = z.input<typeof policyInput>;

@@ -19,6 +19,12 @@ export const policyView = z
     pidsMax: z.int(),
     minReplicas: z.int(),
     maxReplicas: z.int(),
+    scaling: z.object({
+      mode: z.enum(['off', 'out', 'up', 'up-then-out']),
+      cpuMax: cores.nullable(),
+      memoryMaxBytes: bytes.nullable(),
+    }),
+    cooldownMs: z.object({ out: z.int(), in: z.int(), up: z.int(), down: z.int() }),
     concurrency: z.object({ target: z.int(), limit: z.int() }),
     idlePauseMs: z.int().nullable(),
     idleStopMs: z.int().nullable(),

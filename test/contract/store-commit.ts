@@ -77,7 +77,7 @@ export function commitContract(open: OpenStore): void {
   it('loses no update when many writers change one record at once', async () => {
     const store = await open();
     await store.commit([
-      { op: 'create', kind: 'tenant', record: { id: 'ten_1', createdAtMs: 0, name: '0' } },
+      { op: 'create', kind: 'tenant', record: { id: 'ten_1', createdAtMs: 0, name: '0', quota: null } },
     ]);
     const writers = Array.from({ length: 10 }, async () => {
       for (let i = 0; i < 10; i++) await increment(store, 'ten_1');

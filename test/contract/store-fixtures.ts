@@ -8,7 +8,7 @@ import { policy } from '../support/records.ts';
 export type OpenStore = (retention?: Partial<RetentionOptions>) => Store | Promise<Store>;
 
 export function tenant(id: string, name = id): NewRecord<'tenant'> {
-  return { id, createdAtMs: 1_700_000_000_000, name };
+  return { id, createdAtMs: 1_700_000_000_000, name, quota: null };
 }
 
 export function app(id: string, fields: Partial<NewRecord<'app'>> = {}): NewRecord<'app'> {

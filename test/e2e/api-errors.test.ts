@@ -46,9 +46,9 @@ describe('a body that does not match the schema', () => {
       'expected a whole number, received number',
     ],
     [
-      { policy: { minReplicas: 1 } },
+      { policy: { minReplicas: 4, maxReplicas: 3 } },
       'policy.minReplicas',
-      'must be 0 for now: keeping containers warm comes with reactive scaling',
+      'must be at most maxReplicas (3), but is 4',
     ],
     [
       { policy: { concurrency: { target: 9, limit: 3 } } },

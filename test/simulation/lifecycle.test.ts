@@ -199,6 +199,7 @@ describe('death', () => {
     // A deploy is tried at once.
     one.faults.delete(app.id);
     await one.deploy('hello');
+    await one.advance(1); // its node hears of it
     const visit = one.visit('hello.test');
     await one.advance(1_000);
     expect(await visit).toBe('answered');

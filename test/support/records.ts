@@ -1,4 +1,4 @@
-import type { App, Container, Node, Policy, Revision } from '../../src/cmdb/records.ts';
+import type { App, Container, Node, Policy, Revision, Size } from '../../src/cmdb/records.ts';
 
 /** Records with unremarkable values; a test names only what it is about. */
 
@@ -10,6 +10,8 @@ export function policy(change: Partial<Policy> = {}): Policy {
     pidsMax: 256,
     minReplicas: 0,
     maxReplicas: 3,
+    scaling: { mode: 'out', cpuMax: null, memoryMaxBytes: null },
+    cooldownMs: { out: 3_000, in: 60_000, up: 3_000, down: 60_000 },
     concurrency: { target: 20, limit: 100 },
     idlePauseMs: 30_000,
     idleStopMs: 300_000,
@@ -32,6 +34,20 @@ export function app(change: Partial<App> = {}): App {
     hosts: ['hello.localhost'],
     revisionId: 'rev_1',
     policy: policy(),
+    ...change,
+  };
+}
+
+export function size(change: Partial<Size> = {}): Size {
+  return {
+    id: 'app_1',
+    generation: 1,
+    createdAtMs: 0,
+    replicas: 0,
+    cpu: null,
+    memoryBytes: null,
+    reason: '',
+    changedAtMs: {},
     ...change,
   };
 }

@@ -31,6 +31,7 @@ function input(change: {
     },
     lastActiveAtMs: change.lastActiveAtMs ?? 0,
     app: { policy: policy({ idlePauseMs, idleStopMs }) },
+    size: { replicas: 0, cpu: null, memoryBytes: null },
     revision: { id: change.revisionId ?? 'rev_1' },
     canPause: change.canPause ?? true,
     ...(change.notBeforeMs !== undefined && { notBeforeMs: change.notBeforeMs }),

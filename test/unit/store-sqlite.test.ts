@@ -5,6 +5,7 @@ import Database from 'better-sqlite3';
 import { describe, expect, it, vi } from 'vitest';
 import { MIGRATIONS, migrate } from '../../src/cmdb/sqlite-schema.ts';
 import { SqliteTables } from '../../src/cmdb/sqlite-tables.ts';
+import { DEFAULT_POLICY } from '../../src/coreapi/schema-policy.ts';
 import { eventRange } from '../../src/cmdb/bounds.ts';
 import type { Store } from '../../src/cmdb/store.ts';
 import { app, createTenant, event, expectError, takeChanges } from '../contract/store-fixtures.ts';
@@ -76,6 +77,25 @@ describe('a schema that changes', () => {
       expect(versionOf(path)).toBe(MIGRATIONS.length);
     },
   );
+
+  it('gives apps and tenants of before there was scaling its defaults', async () => {
+    const path = newPath();
+    const db = new Database(path);
+    migrate(db, path, MIGRATIONS.slice(0, 1));
+    const { policy, ...rest } = app('app_1');
+    const { scaling, cooldownMs, ...before } = policy;
+    const insert = db.prepare('INSERT INTO records (kind, id, body) VALUES (?, ?, ?)');
+    insert.run('app', 'app_1', JSON.stringify({ ...rest, policy: before, generation: 1 }));
+    insert.run('tenant', 'ten_1', JSON.stringify({ id: 'ten_1', name: 'a', createdAtMs: 0, generation: 1 }));
+    db.close();
+    const store = open({ path });
+    expect((await store.get('app', 'app_1'))?.policy).toEqual(policy);
+    expect({ scaling, cooldownMs }).toEqual({
+      scaling: DEFAULT_POLICY.scaling,
+      cooldownMs: DEFAULT_POLICY.cooldownMs,
+    });
+    expect(await store.get('tenant', 'ten_1')).toMatchObject({ quota: null });
+  });
 
   it('takes a file with its data one version further', async () => {
     const path = newPath();

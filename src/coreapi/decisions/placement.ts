@@ -17,6 +17,15 @@ export function fits(node: Node, wanted: Share): boolean {
   );
 }
 
+/** Whether what is reserved may change by so much: what shrinks always may. */
+export function growsWithin(node: Node, growth: Share): boolean {
+  const { reserved, capacity } = node;
+  return (
+    (growth.cpu <= 0 || reserved.cpu + growth.cpu <= capacity.cpu + CPU_TOLERANCE) &&
+    (growth.memoryBytes <= 0 || reserved.memoryBytes + growth.memoryBytes <= capacity.memoryBytes)
+  );
+}
+
 /** The node that would be left with the largest free share of its scarcer resource; undefined where none has room. */
 export function place(nodes: readonly Node[], wanted: Share): Node | undefined {
   let best: { node: Node; free: number } | undefined;

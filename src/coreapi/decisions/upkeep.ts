@@ -3,13 +3,15 @@
  * answer also says when to ask again, so that one timer per node is enough and none is needed for an app that is not
  * running.
  */
-import type { App, Container, Policy, Resources, Revision } from '../../cmdb/records.ts';
+import type { App, Container, Policy, Revision } from '../../cmdb/records.ts';
+import { sameResources, wantedResources, type Decided } from './size.ts';
 
 export interface UpkeepInput {
   readonly container: Pick<Container, 'state' | 'expiresAtMs' | 'revisionId' | 'resources'>;
   /** The last moment a request was in flight; for a container that was never asked, when it became ready. */
   readonly lastActiveAtMs: number;
   readonly app: Pick<App, 'policy'>;
+  readonly size: Decided;
   readonly revision: Pick<Revision, 'id'>;
   /** Whether the engine can pause. */
   readonly canPause: boolean;
@@ -36,19 +38,11 @@ export function expiry(policy: Pick<Policy, 'lifetimeMs'>, nowMs: number, chance
     : nowMs + Math.round(policy.lifetimeMs * (1 - LIFETIME_JITTER * chance));
 }
 
-export function wantedResources(policy: Policy): Resources {
-  return { cpu: policy.cpu, memoryBytes: policy.memoryBytes, pidsMax: policy.pidsMax };
-}
-
-function sameResources(a: Resources, b: Resources): boolean {
-  return a.cpu === b.cpu && a.memoryBytes === b.memoryBytes && a.pidsMax === b.pidsMax;
-}
-
 /** Why this container is no longer what should run; undefined when it is. */
 function outdated(input: UpkeepInput, nowMs: number): string | undefined {
-  const { container, app, revision } = input;
+  const { container, app, size, revision } = input;
   if (container.revisionId !== revision.id) return 'a new revision was deployed';
-  if (!sameResources(container.resources, wantedResources(app.policy)))
+  if (!sameResources(container.resources, wantedResources(app.policy, size)))
     return 'its policy gives it another size';
   if (container.expiresAtMs !== null && nowMs >= container.expiresAtMs) return 'it has reached its lifetime';
   return undefined;
