@@ -2,6 +2,7 @@
  * What the data plane remembers of an app while it has containers, held requests or an activation under way. An app with
  * none of these has no state at all: an app nobody visits costs nothing here.
  */
+import type { AppTotal } from './app-totals.ts';
 import { Balancer } from './balancer.ts';
 import type { HoldQueue } from './hold-queue.ts';
 import type { Flight, Lease, Wait } from './lease.ts';
@@ -9,6 +10,7 @@ import type { Upstream } from './upstream.ts';
 
 export class AppState {
   readonly id: string;
+  readonly total: AppTotal;
   readonly queue: HoldQueue<Wait, Lease>;
   /** Usable ones, and those that still have work in flight. */
   readonly upstreams: Upstream[] = [];
@@ -20,8 +22,9 @@ export class AppState {
   fruitless = 0;
   readonly #balancer = new Balancer();
 
-  constructor(id: string, queue: HoldQueue<Wait, Lease>) {
-    this.id = id;
+  constructor(total: AppTotal, queue: HoldQueue<Wait, Lease>) {
+    this.id = total.appId;
+    this.total = total;
     this.queue = queue;
   }
 

@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../clock.ts';
 import { PlatformError } from '../errors.ts';
+import type { AppTotal } from './app-totals.ts';
 import type { ControlPlane, DataPlane, DrainOptions, DrainResult, Endpoint, Route } from './control-plane.ts';
 import { Fleet } from './fleet.ts';
 import { HoldBudget } from './hold-queue.ts';
@@ -95,6 +96,11 @@ export class Dispatcher implements DataPlane {
       holdOverflowsTotal: this.#budget.overflows,
       ...this.#fleet.stats(),
     };
+  }
+
+  /** The apps with the most requests, most first. */
+  topApps(max: number): AppTotal[] {
+    return this.#fleet.totals.top(max);
   }
 
   /** Holds nothing any more: what waits is refused with `shutting_down`, and the control plane's pushes end. */

@@ -8,6 +8,7 @@
 import type { Clock } from '../clock.ts';
 import { PlatformError } from '../errors.ts';
 import { AppState } from './app-state.ts';
+import { AppTotals } from './app-totals.ts';
 import type {
   Activation,
   ControlPlane,
@@ -40,6 +41,8 @@ export interface FleetOptions {
 }
 
 export class Fleet implements LeaseGiver {
+  /** What each app has had, awake or not. */
+  readonly totals = new AppTotals();
   readonly #options: FleetOptions;
   readonly #clock: Clock;
   readonly #apps = new Map<string, AppState>();
@@ -77,11 +80,21 @@ export class Fleet implements LeaseGiver {
 
   /** A lease now, if a container has room. Nobody is overtaken: while there is room, nobody waits. */
   place(route: Route, request: AcquireRequest, wait: Wait | undefined): Lease | undefined {
-    const upstream = this.#apps.get(route.appId)?.pick();
-    return upstream === undefined ? undefined : this.#give(upstream, route, request, wait);
+    const app = this.#apps.get(route.appId);
+    const upstream = app?.pick();
+    if (app === undefined || upstream === undefined) return undefined;
+    return this.#give(app, upstream, route, request, wait);
   }
 
-  #give(upstream: Upstream, route: Route, request: AcquireRequest, wait: Wait | undefined): Lease {
+  #give(
+    app: AppState,
+    upstream: Upstream,
+    route: Route,
+    request: AcquireRequest,
+    wait: Wait | undefined,
+  ): Lease {
+    if (wait?.retry !== true) app.total.requests++;
+    app.total.name = route.appName;
     const lease = new Lease(this, upstream, route, request, wait);
     upstream.start(lease, this.#clock.nowMs());
     this.#inFlight++;
@@ -117,7 +130,7 @@ export class Fleet implements LeaseGiver {
       if (waiter === undefined) break;
       const { what } = waiter;
       app.fruitless = 0;
-      waiter.resolve(this.#give(upstream, what.route, what.request, what));
+      waiter.resolve(this.#give(app, upstream, what.route, what.request, what));
     }
     if (app.queue.size > 0 && app.flight === undefined && !app.hasUsable) this.#activate(app);
     this.#forgetIfDone(app);
@@ -321,7 +334,7 @@ export class Fleet implements LeaseGiver {
     const known = this.#apps.get(appId);
     if (known !== undefined) return known;
     const app: AppState = new AppState(
-      appId,
+      this.totals.wake(appId),
       new HoldQueue<Wait, Lease>({
         clock: this.#clock,
         budget: this.#options.budget,
@@ -335,7 +348,9 @@ export class Fleet implements LeaseGiver {
   }
 
   #forgetIfDone(app: AppState): void {
-    if (app.forgettable && this.#apps.get(app.id) === app) this.#apps.delete(app.id);
+    if (!app.forgettable || this.#apps.get(app.id) !== app) return;
+    this.#apps.delete(app.id);
+    this.totals.sleep(app.total);
   }
 
   #heldTooLong(app: AppState): PlatformError {

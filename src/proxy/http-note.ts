@@ -1,8 +1,13 @@
 /** What the access log is told of a request that node:http has read. */
 import type { IncomingMessage } from 'node:http';
 import type { ClientConnection } from './client-connection.ts';
-import type { RequestLog } from './request-log.ts';
+import type { Peer } from './doors/peer.ts';
+import type { ConnectionLog, RequestLog } from './request-log.ts';
 import { RequestNote } from './request-note.ts';
+import type { Span } from './span.ts';
+
+/** A connection has one peer, whatever number of requests. */
+const logs = new WeakMap<Peer, ConnectionLog>();
 
 export class HttpNote extends RequestNote {
   /** Normalised; known once the head has been judged. */
@@ -12,13 +17,17 @@ export class HttpNote extends RequestNote {
 
   /** Without `req`: of something that was no request. */
   constructor(log: RequestLog, connection: ClientConnection, req?: IncomingMessage) {
-    super(log);
+    super(logFor(log, connection.peer));
     this.#connection = connection;
     this.#req = req;
   }
 
   get client(): string {
     return this.#connection.peer.address;
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.#connection.peer.protocol;
   }
 
   get protocol(): string {
@@ -29,19 +38,26 @@ export class HttpNote extends RequestNote {
     return this.#req?.method ?? '';
   }
 
-  get target(): string {
-    return this.#req?.url ?? '';
-  }
-
-  field(name: string): string | undefined {
-    const value = this.#req?.headers[name];
-    return typeof value === 'string' ? value : value?.[0];
-  }
-
   /** Of several sent ahead, what is read of one may be counted with the one before it; in all it is right. */
-  protected override measure(): void {
+  protected override complete(): void {
     const { receivedBytes, sentBytes } = this.#connection.sinceLast();
     this.receivedBytes = receivedBytes;
     this.sentBytes = sentBytes;
+    const req = this.#req;
+    if (req === undefined) return;
+    setText(this.target, req.url);
+    setText(this.userAgent, req.headers['user-agent']);
+    setText(this.requestId, req.headers['x-request-id']);
   }
+}
+
+function logFor(log: RequestLog, peer: Peer): ConnectionLog {
+  let own = logs.get(peer);
+  if (own === undefined) logs.set(peer, (own = log.connection()));
+  return own;
+}
+
+function setText(span: Span, text: string | string[] | undefined): void {
+  if (typeof text !== 'string') return;
+  span.set(Buffer.from(text, 'latin1'), 0, text.length);
 }

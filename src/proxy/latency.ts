@@ -10,6 +10,14 @@ const SUB_BUCKETS = 1 << SUB_BITS;
 const MAX_US = 2 ** 31 - 1;
 const BUCKETS = (31 - SUB_BITS + 1) * SUB_BUCKETS;
 
+/** Plain JSON; histograms of several processes add up. */
+export interface HistogramSnapshot {
+  readonly count: number;
+  readonly sumMs: number;
+  /** The buckets that are not empty, smallest first: upper bound in milliseconds, and how many are in it. */
+  readonly buckets: readonly (readonly [upToMs: number, count: number])[];
+}
+
 export class LatencyHistogram {
   /** Requests recorded. */
   count = 0;
@@ -41,6 +49,12 @@ export class LatencyHistogram {
       const count = this.#buckets[index] as number;
       if (count > 0) visit(upperBoundUs(index) / 1_000, count);
     }
+  }
+
+  snapshot(): HistogramSnapshot {
+    const buckets: [number, number][] = [];
+    this.forEach((upToMs, count) => buckets.push([upToMs, count]));
+    return { count: this.count, sumMs: this.sumMs, buckets };
   }
 }
 

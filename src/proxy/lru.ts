@@ -32,6 +32,11 @@ export class LruMap<K, V> {
     return this.#nodes.keys();
   }
 
+  /** In no particular order. */
+  *values(): Generator<V> {
+    for (const node of this.#nodes.values()) yield node.value;
+  }
+
   get(key: K): V | undefined {
     const node = this.#nodes.get(key);
     if (node === undefined) return undefined;

@@ -3,7 +3,8 @@
  * Each transport adds what it knows of the request itself.
  */
 import type { Lease } from './lease.ts';
-import type { RequestFacts, RequestLog } from './request-log.ts';
+import type { ConnectionLog, RequestFacts } from './request-log.ts';
+import { Span } from './span.ts';
 
 /** The client went away before its answer began. */
 const GONE = 499;
@@ -18,20 +19,22 @@ export abstract class RequestNote implements RequestFacts {
   firstByteMs = Number.NaN;
   endedMs = 0;
   lease: Lease | undefined = undefined;
-  readonly #log: RequestLog;
+  readonly target = new Span();
+  readonly userAgent = new Span();
+  readonly requestId = new Span();
+  readonly #log: ConnectionLog;
 
-  constructor(log: RequestLog) {
+  constructor(log: ConnectionLog) {
     this.#log = log;
   }
 
   abstract get client(): string;
+  abstract get scheme(): 'http' | 'https';
   abstract get protocol(): string;
   abstract get method(): string;
   abstract get host(): string;
-  abstract get target(): string;
-  abstract field(name: string): string | undefined;
-  /** Sets `receivedBytes` and `sentBytes`. */
-  protected abstract measure(): void;
+  /** Sets what is read only now: bytes, and the three spans. */
+  protected abstract complete(): void;
 
   /** Its head has been read. */
   begin(startedMs: number): void {
@@ -60,7 +63,7 @@ export abstract class RequestNote implements RequestFacts {
 
   over(nowMs: number): void {
     this.endedMs = nowMs;
-    this.measure();
+    this.complete();
     this.#log.over(this);
     this.lease = undefined;
   }

@@ -3,11 +3,10 @@ import { randomBytes } from 'node:crypto';
 import type { BlockList } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { sleep } from '../clock.ts';
+import { processStats } from '../process-stats.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { newCounters } from './counters.ts';
-import type { ProxyCounters } from './counters.ts';
 import { Dispatcher } from './dispatcher.ts';
-import type { DispatcherStats } from './dispatcher.ts';
 import { Certificates } from './doors/certificates.ts';
 import type { Certificate, CertificateChange } from './doors/certificates.ts';
 import { Doors } from './doors/doors.ts';
@@ -17,6 +16,8 @@ import type { ProxyLimits } from './limits.ts';
 import { FastTransport } from './fast/transport-fast.ts';
 import { LatencyHistogram } from './latency.ts';
 import type { RequestLog } from './request-log.ts';
+import { SNAPSHOT_APPS } from './snapshot.ts';
+import type { ProxySnapshot } from './snapshot.ts';
 import { HttpTransport } from './transport-http.ts';
 import type { ProxyLog, Transport } from './transport.ts';
 import { UpstreamPool } from './upstream-pool.ts';
@@ -54,8 +55,6 @@ export interface ProxyOptions {
   /** Told of every request that is over; whoever gives it closes it after the proxy. */
   readonly requestLog?: RequestLog | undefined;
 }
-
-export type ProxySnapshot = Readonly<ProxyCounters> & DispatcherStats;
 
 export interface Proxy {
   readonly port: number;
@@ -124,7 +123,14 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     tlsPort,
     dispatcher,
     latency: transport.latency,
-    snapshot: () => ({ ...transport.counters, ...dispatcher.stats() }),
+    snapshot: () => ({
+      ...counters,
+      ...dispatcher.stats(),
+      latency: transport.latency.snapshot(),
+      appTotals: dispatcher.topApps(SNAPSHOT_APPS),
+      accessLog: requestLog?.stats(),
+      process: processStats(),
+    }),
     changeCertificates: (change) => tls?.apply(change),
     close: ({ graceMs }) => (closing ??= close(graceMs)),
   };

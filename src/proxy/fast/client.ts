@@ -59,12 +59,16 @@ export class Client extends Timed {
     this.socket = socket;
     this.peer = peer;
     this.origin = new Origin(peer);
-    this.head = new RequestHead({
-      headBytes: limits.headerBytes,
-      targetBytes: limits.targetBytes,
-      fieldLines: limits.headerBytes, // as many as there is room for
-    });
-    this.note = context.requestLog && new FastNote(context.requestLog, this);
+    const { requestLog } = context;
+    this.head = new RequestHead(
+      {
+        headBytes: limits.headerBytes,
+        targetBytes: limits.targetBytes,
+        fieldLines: limits.headerBytes, // as many as there is room for
+      },
+      requestLog !== undefined,
+    );
+    this.note = requestLog && new FastNote(requestLog, this);
     this.#exchange = new Exchange(context, this);
     socket.on('data', this.#onData);
     socket.on('drain', this.#onDrain);

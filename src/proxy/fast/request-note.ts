@@ -10,20 +10,21 @@ export class FastNote extends RequestNote {
   readonly #client: Client;
   /** There is a head to tell of. */
   #read = false;
-  /** Its field lines, from the CRLF before the first; and the same in lower case. Made when asked for. */
-  #lines = '';
-  #folded = '';
   /** What had been read and written on the connection when the request before was over. */
   #readBefore = 0;
   #sentBefore = 0;
 
   constructor(log: RequestLog, client: Client) {
-    super(log);
+    super(log.connection());
     this.#client = client;
   }
 
   get client(): string {
     return this.#client.peer.address;
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.#client.peer.protocol;
   }
 
   get protocol(): string {
@@ -38,32 +39,9 @@ export class FastNote extends RequestNote {
     return this.#read ? this.#client.head.host : '';
   }
 
-  get target(): string {
-    const { head, source, start } = this.#client;
-    return this.#read ? head.target(source, start) : '';
-  }
-
-  field(name: string): string | undefined {
-    if (this.#lines === '') {
-      if (!this.#read) return undefined;
-      const { head, source, start } = this.#client;
-      this.#lines = source.toString('latin1', start + head.line.end - 2, start + head.headBytes);
-      this.#folded = this.#lines.toLowerCase();
-    }
-    const at = this.#folded.indexOf(`\r\n${name}:`);
-    if (at === -1) return undefined;
-    const from = at + name.length + 3;
-    return this.#lines.slice(from, this.#lines.indexOf('\r\n', from)).trim();
-  }
-
   override begin(startedMs: number): void {
     super.begin(startedMs);
     this.#read = true;
-  }
-
-  override over(nowMs: number): void {
-    super.over(nowMs);
-    this.#lines = this.#folded = '';
   }
 
   override refused(code: string, status: number, nowMs: number): void {
@@ -71,7 +49,7 @@ export class FastNote extends RequestNote {
     super.refused(code, status, nowMs);
   }
 
-  protected override measure(): void {
+  protected override complete(): void {
     const { socket, rest } = this.#client;
     const read = socket.bytesRead - rest.length;
     const sent = socket.bytesWritten;
@@ -79,5 +57,15 @@ export class FastNote extends RequestNote {
     this.sentBytes = sent - this.#sentBefore;
     this.#readBefore = read;
     this.#sentBefore = sent;
+    if (this.#read) this.#find();
+    else for (const span of [this.target, this.userAgent, this.requestId]) span.clear();
+  }
+
+  #find(): void {
+    const { head, source, start } = this.#client;
+    const { line, fields } = head;
+    this.target.set(source, start + line.targetStart, start + line.targetEnd);
+    this.userAgent.set(source, start + fields.userAgentFrom, start + fields.userAgentTo);
+    this.requestId.set(source, start + fields.requestIdFrom, start + fields.requestIdTo);
   }
 }

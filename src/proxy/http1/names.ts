@@ -11,7 +11,9 @@ export const TE = ascii('te');
 export const TRAILER = ascii('trailer');
 export const TRANSFER_ENCODING = ascii('transfer-encoding');
 export const UPGRADE = ascii('upgrade');
+export const USER_AGENT = ascii('user-agent');
 export const X_REAL_IP = ascii('x-real-ip');
+export const X_REQUEST_ID = ascii('x-request-id');
 
 /** Families: this name, and all that begin with it and a dash. */
 export const MAYFLY = ascii('mayfly');

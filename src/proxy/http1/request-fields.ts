@@ -19,14 +19,16 @@ import {
   TRAILER,
   TRANSFER_ENCODING,
   UPGRADE,
+  USER_AGENT,
   X_FORWARDED,
   X_REAL_IP,
+  X_REQUEST_ID,
 } from './names.ts';
 import { REFUSALS } from './refusals.ts';
 import type { Refusal } from './refusals.ts';
 
 /** The names looked at, by first letter. */
-const INTEREST = interestIn({
+const NAMES = {
   c: [10, 14], // connection, content-length
   e: [6], // expect
   f: [9], // forwarded
@@ -36,8 +38,11 @@ const INTEREST = interestIn({
   p: 'family', // proxy, proxy-*
   t: [2, 7, 17], // te, trailer, transfer-encoding
   u: [7], // upgrade
-  x: 'family', // x-forwarded-*, x-real-ip
-});
+  x: 'family', // x-forwarded-*, x-real-ip, x-request-id
+} as const;
+const INTEREST = interestIn(NAMES);
+/** Those, and the ones that only an access log tells. */
+const INTEREST_NOTING = interestIn({ ...NAMES, u: [...NAMES.u, 10] }); // user-agent
 
 const CONTINUE = ascii('100-continue');
 const TRAILERS = ascii('trailers');
@@ -65,9 +70,14 @@ export class RequestFields {
   webSocket = false;
   /** It has fields about where it came from, which count if whoever sent them is trusted. */
   claimsOrigin = false;
+  /** Where the value of `User-Agent` is, if it is noted, and that of `X-Request-Id`; empty where there is none. */
+  userAgentFrom = 0;
+  userAgentTo = 0;
+  requestIdFrom = 0;
+  requestIdTo = 0;
 
-  constructor(maxLines: number) {
-    this.scanner = new FieldScanner(INTEREST, maxLines);
+  constructor(maxLines: number, noting = false) {
+    this.scanner = new FieldScanner(noting ? INTEREST_NOTING : INTEREST, maxLines);
   }
 
   /** Forgets all but the Host. */
@@ -83,6 +93,8 @@ export class RequestFields {
     this.announcesTrailers = false;
     this.webSocket = false;
     this.claimsOrigin = false;
+    this.userAgentFrom = this.userAgentTo = 0;
+    this.requestIdFrom = this.requestIdTo = 0;
   }
 
   /** A line whose name begins as one of those that matter. */
@@ -116,11 +128,13 @@ export class RequestFields {
       case 0x74: // t
         return this.#fieldInT(buffer, base, at, length, minorVersion);
       case 0x75: // u
-        if (equalsLower(buffer, at, UPGRADE)) this.#upgrade(buffer, base);
+        if (length !== UPGRADE.length) this.#noteUserAgent(buffer, at);
+        else if (equalsLower(buffer, at, UPGRADE)) this.#upgrade(buffer, base);
         return undefined;
       default: // x
         if (isOfFamily(buffer, at, length, X_FORWARDED)) this.#cutOrigin();
         else if (length === X_REAL_IP.length && equalsFolded(buffer, at, X_REAL_IP)) this.#cut();
+        else if (length === X_REQUEST_ID.length) this.#noteRequestId(buffer, at);
         return undefined;
     }
   }
@@ -198,6 +212,18 @@ export class RequestFields {
     this.#cut();
     const { valueStart, valueEnd } = this.scanner;
     if (listHas(buffer, base + valueStart, base + valueEnd, WEBSOCKET)) this.webSocket = true;
+  }
+
+  #noteUserAgent(buffer: Buffer, at: number): void {
+    if (!equalsLower(buffer, at, USER_AGENT)) return;
+    this.userAgentFrom = this.scanner.valueStart;
+    this.userAgentTo = this.scanner.valueEnd;
+  }
+
+  #noteRequestId(buffer: Buffer, at: number): void {
+    if (!equalsLower(buffer, at, X_REQUEST_ID)) return;
+    this.requestIdFrom = this.scanner.valueStart;
+    this.requestIdTo = this.scanner.valueEnd;
   }
 
   #cutOrigin(): void {

@@ -48,10 +48,11 @@ export class RequestHead {
   #absolute: AbsoluteForm | undefined = undefined;
   #phase = LINE;
 
-  constructor(limits: HeadLimits = DEFAULT_REQUEST_HEAD_LIMITS) {
+  /** `noting`: what only an access log asks for is looked for too. */
+  constructor(limits: HeadLimits = DEFAULT_REQUEST_HEAD_LIMITS, noting = false) {
     this.#headBytesLimit = limits.headBytes;
     this.line = new RequestLine(limits.targetBytes);
-    this.fields = new RequestFields(limits.fieldLines);
+    this.fields = new RequestFields(limits.fieldLines, noting);
   }
 
   get method(): Method {
