@@ -2,13 +2,14 @@
  * One try at getting an answer from one container. It connects before it reads the client's body, then relays that body
  * with backpressure; what comes of it is told to `events`, and nothing more after `destroy`.
  */
-import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { PlatformError } from '../errors.ts';
 import { trailerFields } from './forward-headers.ts';
 import type { BufferSweep } from './buffer-sweep.ts';
+import type { RequestBody } from './client-side.ts';
 import type { RequestHead } from './request-head.ts';
 import type { StallWatch } from './stall-watch.ts';
+import type { OutgoingRequest, UpstreamAnswer } from './upstream-side.ts';
 
 export interface AttemptEvents {
   /** No connection came about: nothing was sent, and the body is untouched. */
@@ -17,8 +18,8 @@ export interface AttemptEvents {
   broken(error: Error, stale: boolean): void;
   /** A 1xx answer, 100 and 103 for instance. */
   interim(status: number, rawHeaders: readonly string[]): void;
-  answer(answer: IncomingMessage): void;
-  upgraded(answer: IncomingMessage, socket: Socket, early: Buffer): void;
+  answer(answer: UpstreamAnswer): void;
+  upgraded(answer: UpstreamAnswer, socket: Socket, early: Buffer): void;
   /** The client sends its body, and has stopped. */
   clientStalled(): void;
   /** The request has been sent, or the container takes no more of it, and no answer begins. */
@@ -28,8 +29,8 @@ export interface AttemptEvents {
 }
 
 export interface AttemptOptions {
-  readonly up: ClientRequest;
-  readonly req: IncomingMessage;
+  readonly up: OutgoingRequest;
+  readonly req: RequestBody;
   readonly head: RequestHead;
   readonly watch: StallWatch;
   readonly sweep: BufferSweep;
@@ -42,8 +43,8 @@ export interface AttemptOptions {
 
 export class Attempt {
   readonly #options: AttemptOptions;
-  readonly #up: ClientRequest;
-  readonly #req: IncomingMessage;
+  readonly #up: OutgoingRequest;
+  readonly #req: RequestBody;
   #connected = false;
   #bodyTouched = false;
   #answering = false;

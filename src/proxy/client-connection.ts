@@ -1,23 +1,12 @@
 /** One connection of a client, and the requests that are open on it: when it goes, they are told. */
 import type { Socket } from 'node:net';
+import type { ClientWay, OpenExchange } from './client-side.ts';
 import type { Peer } from './doors/peer.ts';
 
-/** What a connection has to know of a request in progress. */
-export interface OpenExchange {
-  /** Its request has arrived whole. */
-  readonly received: boolean;
-  /** Its answer has begun. */
-  readonly answering: boolean;
-  clientGone(): void;
-  /** Breaks both sides off. */
-  abort(): void;
-}
-
-export class ClientConnection {
+export class ClientConnection implements ClientWay {
   readonly socket: Socket;
   readonly peer: Peer;
   readonly exchanges = new Set<OpenExchange>();
-  /** The answer being sent is the last; what else arrives is not looked at. */
   last = false;
   #closing = false;
   #readBefore: number;
@@ -34,7 +23,6 @@ export class ClientConnection {
     });
   }
 
-  /** What has been read and written since it was asked this before. */
   sinceLast(): { receivedBytes: number; sentBytes: number } {
     const { bytesRead, bytesWritten } = this.socket;
     const since = {
@@ -63,6 +51,14 @@ export class ClientConnection {
   abort(): void {
     for (const exchange of [...this.exchanges]) exchange.abort();
     this.socket.destroy();
+  }
+
+  cut(): void {
+    this.socket.destroy();
+  }
+
+  reset(): void {
+    this.socket.resetAndDestroy();
   }
 
   add(exchange: OpenExchange): void {

@@ -9,6 +9,8 @@ export interface Endpoint {
   readonly port: number;
   /** Requests in flight that this container is never given more than. */
   readonly concurrencyLimit: number;
+  /** `h2c`: HTTP/2 without TLS, from the first byte. HTTP/1.1 unless it says so. */
+  readonly protocol?: 'http1' | 'h2c' | undefined;
 }
 
 /** What the data plane has to know about an app to serve it. */

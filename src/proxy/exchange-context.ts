@@ -1,11 +1,12 @@
 /** What an exchange is given: by its transport, and for itself. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
 import type { BufferSweep } from './buffer-sweep.ts';
-import type { ClientConnection } from './client-connection.ts';
+import type { ArrivedRequest, ClientWay, OutgoingAnswer } from './client-side.ts';
 import type { ProxyCounters } from './counters.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { TransportLimits } from './limits.ts';
+import type { RequestHead } from './request-head.ts';
 import type { RequestLog } from './request-log.ts';
 import type { ProxyLog } from './transport.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
@@ -29,15 +30,17 @@ export interface ExchangeContext {
 export interface UpgradeOffer {
   /** What the client sent behind its request. */
   readonly early: Buffer;
-  /** Ends what the transport does with the socket meanwhile. */
-  readonly letGo: () => void;
+  /** Ends what the transport does with the socket, and gives it away. */
+  readonly take: () => Socket;
 }
 
 export interface ExchangeOptions {
   readonly context: ExchangeContext;
-  readonly connection: ClientConnection;
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
+  readonly way: ClientWay;
+  readonly req: ArrivedRequest;
+  readonly res: OutgoingAnswer;
+  /** What the request asks, read in exactly one way. Throws as `readRequestHead`. */
+  readonly readHead: () => RequestHead;
   readonly upgrade?: UpgradeOffer | undefined;
   /** The client has its answer, or has gone. Called once. */
   readonly onEnd: () => void;

@@ -3,11 +3,10 @@
  * (another container, another connection, an error answer, a broken client connection), and gives the lease back. Whatever
  * breaks on one side ends the other at once: a client that goes frees its container.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { PlatformError } from '../errors.ts';
 import { Attempt } from './attempt.ts';
-import type { ClientConnection, OpenExchange } from './client-connection.ts';
+import type { ArrivedRequest, ClientWay, OpenExchange, OutgoingAnswer } from './client-side.ts';
 import type { ExchangeContext, ExchangeOptions, UpgradeOffer } from './exchange-context.ts';
 import { coldHeaders } from './cold-headers.ts';
 import { countStatus } from './counters.ts';
@@ -16,11 +15,11 @@ import { hasToken, requestHeaders, responseHeaders } from './forward-headers.ts'
 import { HttpNote } from './http-note.ts';
 import type { AcquireRequest, Lease } from './lease.ts';
 import { relayAnswer } from './relay-answer.ts';
-import { readRequestHead } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
 import { sendError } from './send-error.ts';
 import { StallWatch } from './stall-watch.ts';
 import { joinSockets, switchingProtocols } from './tunnel.ts';
+import type { UpstreamAnswer } from './upstream-side.ts';
 
 /** What Node buffers of a body that nobody reads yet: its stream's high-water mark and one read beyond. */
 const HELD_BODY_BYTES = 128 * 1024;
@@ -29,9 +28,10 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 export class Exchange implements AcquireRequest, OpenExchange {
   readonly #context: ExchangeContext;
-  readonly #connection: ClientConnection;
-  readonly #req: IncomingMessage;
-  readonly #res: ServerResponse;
+  readonly #way: ClientWay;
+  readonly #req: ArrivedRequest;
+  readonly #res: OutgoingAnswer;
+  readonly #readHead: () => RequestHead;
   readonly #upgrade: UpgradeOffer | undefined;
   readonly #onEnd: () => void;
   readonly #watch: StallWatch;
@@ -46,15 +46,16 @@ export class Exchange implements AcquireRequest, OpenExchange {
   #ended = false;
   #controller: AbortController | undefined;
 
-  constructor({ context, connection, req, res, upgrade, onEnd }: ExchangeOptions) {
+  constructor({ context, way, req, res, readHead, upgrade, onEnd }: ExchangeOptions) {
     this.#context = context;
-    this.#connection = connection;
+    this.#way = way;
     this.#req = req;
     this.#res = res;
+    this.#readHead = readHead;
     this.#upgrade = upgrade;
     this.#onEnd = onEnd;
     this.#watch = new StallWatch(context.clock);
-    this.#note = context.requestLog && new HttpNote(context.requestLog, connection, req);
+    this.#note = context.requestLog && new HttpNote(context.requestLog, way, req);
   }
 
   // ---- what the dispatcher and the connection ask
@@ -96,19 +97,16 @@ export class Exchange implements AcquireRequest, OpenExchange {
   // ---- the way there
 
   start(): void {
-    const { counters, limits, dispatcher, clock } = this.#context;
+    const { counters, dispatcher, clock } = this.#context;
     const req = this.#req;
     counters.requests++;
     this.#note?.begin(clock.monotonicMs());
-    this.#connection.add(this);
+    this.#way.add(this);
     req.on('error', ignore);
     this.#res.on('error', ignore);
     this.#res.once('close', () => (this.#res.writableFinished ? this.#end() : this.clientGone()));
     try {
-      this.#head = readRequestHead(
-        { method: this.#method, target: req.url ?? '', version: req.httpVersion, rawHeaders: req.rawHeaders },
-        limits,
-      );
+      this.#head = this.#readHead();
     } catch (error) {
       this.#refuse(PlatformError.from(error));
       return;
@@ -139,6 +137,8 @@ export class Exchange implements AcquireRequest, OpenExchange {
     this.#note?.placed(lease, clock.monotonicMs());
     lease.onAbort = () =>
       this.#refuse(new PlatformError('upstream_broken', `${lease.endpoint.containerId} had to stop`));
+    // An app of HTTP/2 is asked without: it knows no upgrade.
+    const upgrades = this.#upgrade !== undefined && lease.endpoint.protocol !== 'h2c';
     let up;
     try {
       up = pool.request(lease.endpoint, {
@@ -149,10 +149,11 @@ export class Exchange implements AcquireRequest, OpenExchange {
           version: this.#req.httpVersion,
           head,
           rawHeaders: this.#req.rawHeaders,
-          peer: this.#connection.peer,
-          upgrade: this.#upgrade === undefined ? undefined : 'websocket',
+          peer: this.#way.peer,
+          upgrade: upgrades ? 'websocket' : undefined,
         }),
-        fresh: this.#staleRetried || this.#upgrade !== undefined,
+        hasBody: head.body !== 'none',
+        fresh: this.#staleRetried || upgrades,
       });
     } catch (error) {
       this.#refuse(new PlatformError('bad_request', 'the request cannot be passed on', { cause: error }));
@@ -209,14 +210,14 @@ export class Exchange implements AcquireRequest, OpenExchange {
   // ---- the way back
 
   #interim(status: number, rawHeaders: readonly string[]): void {
-    if (this.#answering || this.#req.httpVersion !== '1.1') return;
-    // Node before 26.2 cannot write one; it is only a hint, so the client does without.
-    if (status !== 100 && 'writeInformation' in this.#res)
+    if (this.#answering || this.#req.httpVersion === '1.0') return;
+    // Where it cannot be written, the client does without: it is only a hint.
+    if (status !== 100 && this.#res.writeInformation !== undefined)
       this.#res.writeInformation(status, responseHeaders({ rawHeaders, trailers: false }));
     else if (this.#req.headers.expect !== undefined) this.#res.writeContinue();
   }
 
-  #answer(lease: Lease, answer: IncomingMessage): void {
+  #answer(lease: Lease, answer: UpstreamAnswer): void {
     const { limits, sweep } = this.#context;
     lease.answered();
     this.#closeIfLast();
@@ -236,7 +237,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
           this.#req.resume();
         },
         onTruncated: () => this.#truncated(answer),
-        onStalled: () => this.#connection.socket.destroy(),
+        onStalled: () => this.#way.cut(),
       });
     } catch (error) {
       this.#refuse(
@@ -259,22 +260,20 @@ export class Exchange implements AcquireRequest, OpenExchange {
     return cold === undefined ? [] : coldHeaders(cold, this.#context.clock.monotonicMs() - cold.arrivedAtMs);
   }
 
-  #truncated(answer: IncomingMessage): void {
+  #truncated(answer: UpstreamAnswer): void {
     if (this.#ended) return;
     this.#context.counters.truncated++;
     this.#failed('upstream_broken', 502);
     this.#lease?.suspect();
-    const { socket } = this.#connection;
     const framed = answer.headers['content-length'] !== undefined || this.#res.chunkedEncoding;
     this.#dropUpstream();
     // Where only the connection's end says that the answer is over, it must not end well.
-    if (framed) socket.destroy();
-    else socket.resetAndDestroy();
+    if (framed) this.#way.cut();
+    else this.#way.reset();
   }
 
-  #upgraded(lease: Lease, answer: IncomingMessage, upstream: Socket, early: Buffer): void {
+  #upgraded(lease: Lease, answer: UpstreamAnswer, upstream: Socket, early: Buffer): void {
     const { limits, sweep } = this.#context;
-    const client = this.#connection.socket;
     if (this.#upgrade === undefined || !hasToken(answer.headers.upgrade ?? '', 'websocket')) {
       upstream.destroy();
       this.#refuse(new PlatformError('upstream_broken', 'it switched to a protocol nobody asked for'));
@@ -283,8 +282,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
     lease.answered();
     this.#tunnelled = true;
     this.#answers(101);
-    this.#upgrade.letGo();
-    this.#res.detachSocket(client);
+    const client = this.#upgrade.take();
     client.write(switchingProtocols(answer, this.#coldHeaders(lease)), 'latin1');
     if (early.length > 0) client.write(early);
     if (this.#upgrade.early.length > 0) upstream.write(this.#upgrade.early);
@@ -307,14 +305,14 @@ export class Exchange implements AcquireRequest, OpenExchange {
     this.#logFailure(error, containerId);
     this.#failed(error.code, error.status);
     if (this.#answering) {
-      this.#connection.socket.destroy();
+      this.#way.cut();
       return;
     }
     this.#answering = true;
     this.#watch.rest();
     countStatus(counters, error.status);
     if (!this.#req.complete || error.status === 400) {
-      this.#connection.last = true;
+      this.#way.last = true;
       this.#res.shouldKeepAlive = false;
     }
     this.#closeIfLast();
@@ -323,7 +321,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
 
   #closeIfLast(): void {
     if (!this.#context.closing()) return;
-    this.#connection.last = true;
+    this.#way.last = true;
     this.#res.shouldKeepAlive = false;
   }
 
@@ -351,7 +349,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
     if (this.#ended) return;
     this.#ended = true;
     this.#watch.close();
-    this.#connection.remove(this);
+    this.#way.remove(this);
     this.#dropUpstream();
     this.#note?.over(this.#context.clock.monotonicMs());
     this.#onEnd();

@@ -1,6 +1,5 @@
-/** What the access log is told of a request that node:http has read. */
-import type { IncomingMessage } from 'node:http';
-import type { ClientConnection } from './client-connection.ts';
+/** What the access log is told of a request that node:http or node:http2 has read. */
+import type { ArrivedRequest, ClientWay } from './client-side.ts';
 import type { Peer } from './doors/peer.ts';
 import type { ConnectionLog, RequestLog } from './request-log.ts';
 import { RequestNote } from './request-note.ts';
@@ -12,22 +11,22 @@ const logs = new WeakMap<Peer, ConnectionLog>();
 export class HttpNote extends RequestNote {
   /** Normalised; known once the head has been judged. */
   host = '';
-  readonly #connection: ClientConnection;
-  readonly #req: IncomingMessage | undefined;
+  readonly #way: ClientWay;
+  readonly #req: ArrivedRequest | undefined;
 
   /** Without `req`: of something that was no request. */
-  constructor(log: RequestLog, connection: ClientConnection, req?: IncomingMessage) {
-    super(logFor(log, connection.peer));
-    this.#connection = connection;
+  constructor(log: RequestLog, way: ClientWay, req?: ArrivedRequest) {
+    super(logFor(log, way.peer));
+    this.#way = way;
     this.#req = req;
   }
 
   get client(): string {
-    return this.#connection.peer.address;
+    return this.#way.peer.address;
   }
 
   get scheme(): 'http' | 'https' {
-    return this.#connection.peer.protocol;
+    return this.#way.peer.protocol;
   }
 
   get protocol(): string {
@@ -40,7 +39,7 @@ export class HttpNote extends RequestNote {
 
   /** Of several sent ahead, what is read of one may be counted with the one before it; in all it is right. */
   protected override complete(): void {
-    const { receivedBytes, sentBytes } = this.#connection.sinceLast();
+    const { receivedBytes, sentBytes } = this.#way.sinceLast();
     this.receivedBytes = receivedBytes;
     this.sentBytes = sentBytes;
     const req = this.#req;

@@ -27,6 +27,8 @@ export const DEFAULT_DISPATCH_LIMITS: DispatchLimits = {
 export interface TransportLimits {
   /** Client connections at once; further ones are closed on accept. */
   readonly connections: number;
+  /** Requests at once on one connection of HTTP/2. */
+  readonly streams: number;
   /** Request line and header section together; more is answered 431. */
   readonly headerBytes: number;
   /** The request target; more is answered 414. */
@@ -51,6 +53,7 @@ export interface TransportLimits {
 
 export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   connections: 20_000,
+  streams: 128,
   headerBytes: 16 * 1024,
   targetBytes: 8 * 1024,
   headersTimeoutMs: 20_000,

@@ -2,16 +2,17 @@
  * Passes an answer on as it comes: its head at once even if no body follows yet (an event stream says nothing for a while),
  * its body with backpressure, its trailers. It is either whole or visibly broken, never silently short.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { BufferSweep } from './buffer-sweep.ts';
+import type { ArrivedRequest, OutgoingAnswer } from './client-side.ts';
 import { responseHeaders, trailerFields } from './forward-headers.ts';
 import type { StallWatch } from './stall-watch.ts';
+import type { UpstreamAnswer } from './upstream-side.ts';
 
 export interface RelayAnswerOptions {
-  readonly answer: IncomingMessage;
-  readonly res: ServerResponse;
+  readonly answer: UpstreamAnswer;
+  readonly res: OutgoingAnswer;
   /** The client's request. */
-  readonly req: IncomingMessage;
+  readonly req: ArrivedRequest;
   readonly watch: StallWatch;
   readonly sweep: BufferSweep;
   readonly clientStallMs: number;
@@ -25,12 +26,12 @@ export interface RelayAnswerOptions {
   readonly onStalled: () => void;
 }
 
-/** Throws where the answer's head cannot be an HTTP/1.1 head; nothing has been sent then. */
+/** Throws where the answer's head cannot be one for the client; nothing has been sent then. */
 export function relayAnswer(options: RelayAnswerOptions): void {
   const { answer, res, req, watch, sweep } = options;
   const { statusCode = 502, statusMessage = '' } = answer;
-  const chunked = answer.headers['transfer-encoding'] !== undefined;
-  const trailers = chunked && req.httpVersion === '1.1' && req.method !== 'HEAD';
+  const chunked = answer.headers['transfer-encoding'] !== undefined || answer.httpVersion === '2.0';
+  const trailers = chunked && req.httpVersion !== '1.0' && req.method !== 'HEAD';
   let whole = false;
   let sent = false;
 

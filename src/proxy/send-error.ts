@@ -1,12 +1,12 @@
 /** Sends an error answer on a response that has not begun, so that it arrives even while the client is still sending. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.ts';
 import type { PlatformError } from '../errors.ts';
+import type { ArrivedRequest, OutgoingAnswer } from './client-side.ts';
 import { errorAnswer } from './error-answer.ts';
 
 export interface SendErrorOptions {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
+  readonly req: ArrivedRequest;
+  readonly res: OutgoingAnswer;
   readonly error: PlatformError;
   readonly clock: Clock;
   readonly lingerMs: number;

@@ -13,13 +13,12 @@ import { Doors } from './doors/doors.ts';
 import { TlsStage } from './doors/tls-stage.ts';
 import { DEFAULT_DISPATCH_LIMITS, DEFAULT_TRANSPORT_LIMITS } from './limits.ts';
 import type { ProxyLimits } from './limits.ts';
-import { FastTransport } from './fast/transport-fast.ts';
 import { LatencyHistogram } from './latency.ts';
 import type { RequestLog } from './request-log.ts';
 import { SNAPSHOT_APPS } from './snapshot.ts';
 import type { ProxySnapshot } from './snapshot.ts';
-import { HttpTransport } from './transport-http.ts';
-import type { ProxyLog, Transport } from './transport.ts';
+import type { ProxyLog } from './transport.ts';
+import { Transports } from './transports.ts';
 import { UpstreamPool } from './upstream-pool.ts';
 
 /** Plain data. */
@@ -50,7 +49,7 @@ export interface ProxyOptions {
   readonly proxyProtocolFrom?: BlockList | undefined;
   /** Where no connection is taken from: the containers' own networks. */
   readonly refuseFrom?: BlockList | undefined;
-  /** `http`: everything goes through node:http. */
+  /** What serves HTTP/1.1; `http` is node:http for all of it. */
   readonly transport?: 'fast' | 'http' | undefined;
   /** Told of every request that is over; whoever gives it closes it after the proxy. */
   readonly requestLog?: RequestLog | undefined;
@@ -78,18 +77,18 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { control, clock, log, listen, trustedProxies, refuseFrom, proxyProtocolFrom, requestLog } = options;
   const limits: ProxyLimits = { ...DEFAULT_DISPATCH_LIMITS, ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
   const counters = newCounters();
-  const pool = new UpstreamPool(limits);
+  const pool = new UpstreamPool({ clock, limits });
   const dispatcher = new Dispatcher({
     control,
     clock,
     limits,
     onRetire: (containerId) => transport.retire(containerId),
   });
-  const TransportClass = options.transport === 'http' ? HttpTransport : FastTransport;
-  const transport: Transport = new TransportClass({
-    ...{ dispatcher, pool, clock, log, limits, counters, requestLog },
-    latency: new LatencyHistogram(),
-  });
+  const latency = new LatencyHistogram();
+  const transport: Transports = new Transports(
+    { dispatcher, pool, clock, log, limits, counters, latency, requestLog },
+    options.transport ?? 'fast',
+  );
   const doors = new Doors({
     ...{ clock, log, limits, counters, trustedProxies, refuseFrom, proxyProtocolFrom },
     enter: (socket, peer) => transport.accept(socket, peer),
@@ -122,11 +121,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     port,
     tlsPort,
     dispatcher,
-    latency: transport.latency,
+    latency,
     snapshot: () => ({
       ...counters,
       ...dispatcher.stats(),
-      latency: transport.latency.snapshot(),
+      latency: latency.snapshot(),
       appTotals: dispatcher.topApps(SNAPSHOT_APPS),
       accessLog: requestLog?.stats(),
       process: processStats(),

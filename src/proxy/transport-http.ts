@@ -19,6 +19,7 @@ import { clientFailure } from './failures.ts';
 import { hasToken } from './forward-headers.ts';
 import { HttpNote } from './http-note.ts';
 import type { LatencyHistogram } from './latency.ts';
+import { readRequestHead } from './request-head.ts';
 import type { Transport, TransportOptions } from './transport.ts';
 
 export class HttpTransport implements Transport {
@@ -77,7 +78,6 @@ export class HttpTransport implements Transport {
     // An answer that a client does not take would keep its connection: what has not left by now does not.
     await new Promise((resolve) => setImmediate(resolve));
     for (const connection of this.#connections.values()) connection.abort();
-    this.#options.pool.close();
     await closed;
     await this.#idle();
   }
@@ -144,14 +144,17 @@ export class HttpTransport implements Transport {
     const onReadable = () => void socket.read(0);
     const onEnd = () => socket.destroy();
     socket.on('drain', onDrain).on('readable', onReadable).on('end', onEnd);
-    const letGo = () => void socket.off('drain', onDrain).off('readable', onReadable).off('end', onEnd);
-    res.once('finish', () => {
-      letGo();
+    const take = () => {
+      socket.off('drain', onDrain).off('readable', onReadable).off('end', onEnd);
       res.detachSocket(socket);
+      return socket;
+    };
+    res.once('finish', () => {
+      take();
       res.emit('close');
       socket.destroySoon();
     });
-    this.#start(connection, req, res, { early, letGo });
+    this.#start(connection, req, res, { early, take });
   }
 
   #start(
@@ -161,13 +164,15 @@ export class HttpTransport implements Transport {
     upgrade: UpgradeOffer | undefined,
   ): void {
     this.#open++;
-    const { clock } = this.#options;
+    const { clock, limits } = this.#options;
+    const { method = '', url = '', httpVersion: version, rawHeaders } = req;
     const startedMs = clock.monotonicMs();
     new Exchange({
       context: this.#context,
-      connection,
+      way: connection,
       req,
       res,
+      readHead: () => readRequestHead({ method, target: url, version, rawHeaders }, limits),
       upgrade,
       onEnd: () => {
         this.latency.record(clock.monotonicMs() - startedMs);

@@ -20,7 +20,6 @@ export interface ProxyLog {
 
 export interface TransportOptions {
   readonly dispatcher: Dispatcher;
-  /** Closed with the transport. */
   readonly pool: UpstreamPool;
   readonly clock: Clock;
   readonly log: ProxyLog;

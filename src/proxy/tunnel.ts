@@ -2,10 +2,10 @@
  * Two sockets joined after an upgrade. Bytes pass both ways with backpressure; a half-close passes too, and the other
  * direction may end what it was saying; a broken socket takes the other with it. See docs/decisions/upgrade-path.md.
  */
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { BufferSweep } from './buffer-sweep.ts';
 import { responseHeaders } from './forward-headers.ts';
+import type { UpstreamAnswer } from './upstream-side.ts';
 
 /** Finds peers that vanished without a word. */
 const TCP_KEEP_ALIVE_MS = 30_000;
@@ -53,7 +53,7 @@ export function joinSockets({ client, upstream, sweep, halfCloseMs, onClosed }: 
 }
 
 /** The head of the 101 answer, as latin1 text: the app's own fields, and those to add (names and values in turn). */
-export function switchingProtocols(answer: IncomingMessage, extra: readonly string[]): string {
+export function switchingProtocols(answer: UpstreamAnswer, extra: readonly string[]): string {
   const headers = responseHeaders({
     rawHeaders: answer.rawHeaders,
     trailers: false,

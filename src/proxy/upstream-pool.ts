@@ -4,35 +4,51 @@
  * to a container that was replaced would answer for the wrong one.
  */
 import { Agent, request } from 'node:http';
-import type { ClientRequest } from 'node:http';
+import type { Clock } from '../clock.ts';
 import type { Endpoint } from './control-plane.ts';
+import { H2cPool } from './h2/h2c-pool.ts';
+import type { OutgoingRequest } from './upstream-side.ts';
 
 export interface UpstreamRequest {
   readonly method: string;
   readonly path: string;
   /** Names and values in turn. */
   readonly headers: readonly string[];
+  readonly hasBody: boolean;
   /** On a connection of its own that is closed afterwards. */
   readonly fresh: boolean;
+}
+
+export interface UpstreamPoolOptions {
+  readonly clock: Clock;
+  readonly limits: {
+    readonly connectTimeoutMs: number;
+    readonly upstreamKeepAliveMs: number;
+    readonly upstreamIdleConnections: number;
+  };
 }
 
 export class UpstreamPool {
   readonly #keepAliveMs: number;
   readonly #idleConnections: number;
   readonly #agents = new Map<string, Agent>();
+  readonly #h2c: H2cPool;
 
-  constructor(limits: { readonly upstreamKeepAliveMs: number; readonly upstreamIdleConnections: number }) {
+  constructor({ clock, limits }: UpstreamPoolOptions) {
+    this.#h2c = new H2cPool({ clock, keepAliveMs: limits.upstreamKeepAliveMs });
     this.#keepAliveMs = limits.upstreamKeepAliveMs;
     this.#idleConnections = limits.upstreamIdleConnections;
   }
 
   /** Containers that connections are kept for. */
   get size(): number {
-    return this.#agents.size;
+    return this.#agents.size + this.#h2c.size;
   }
 
   /** Begins a request; nothing is sent before its connection stands. Throws where Node refuses a header or the path. */
-  request(endpoint: Endpoint, { method, path, headers, fresh }: UpstreamRequest): ClientRequest {
+  request(endpoint: Endpoint, outgoing: UpstreamRequest): OutgoingRequest {
+    if (endpoint.protocol === 'h2c') return this.#h2c.request(endpoint, outgoing);
+    const { method, path, headers, fresh } = outgoing;
     return request({
       host: endpoint.host,
       port: endpoint.port,
@@ -44,6 +60,7 @@ export class UpstreamPool {
   }
 
   retire(containerId: string): void {
+    this.#h2c.retire(containerId);
     const agent = this.#agents.get(containerId);
     if (agent === undefined) return;
     this.#agents.delete(containerId);
@@ -54,6 +71,7 @@ export class UpstreamPool {
 
   close(): void {
     for (const containerId of [...this.#agents.keys()]) this.retire(containerId);
+    this.#h2c.close();
   }
 
   #agent(containerId: string): Agent {

@@ -17,7 +17,8 @@ import type { ErrorBytesOptions } from './error-bytes.ts';
 import { Exchange } from './exchange.ts';
 import { FastNote } from './request-note.ts';
 import { Rest } from './rest.ts';
-import { vouchesFor } from './vouch.ts';
+import { greetsInHttp2, HTTP1, HTTP2, vouchesFor } from './vouch.ts';
+import type { Elsewhere } from './vouch.ts';
 
 /** Waiting for a request, or in the middle of its head. */
 const READING = 0;
@@ -111,6 +112,12 @@ export class Client extends Timed {
     if (this.rest.length >= REST_BYTES) this.socket.pause();
   }
 
+  /** The request, of which nothing has been sent, is for an app that this transport does not serve. */
+  passOn(): void {
+    const { buffer, from } = this.rest;
+    this.#handOver([this.#headBytes(), buffer.subarray(from)], HTTP1);
+  }
+
   writeError(options: ErrorBytesOptions): void {
     const bytes = errorBytes(options);
     this.#context.counters.sentBytes += bytes.length;
@@ -185,8 +192,9 @@ export class Client extends Timed {
     const partial = this.#partial;
     let result;
     let bodyFrom;
+    let before = 0;
     if (partial !== undefined && partial.length > 0) {
-      const before = partial.length;
+      before = partial.length;
       partial.add(buffer, from, buffer.length);
       result = head.parse(partial.buffer, 0, partial.length);
       if (result === INCOMPLETE) return;
@@ -204,12 +212,15 @@ export class Client extends Timed {
       this.start = from;
       bodyFrom = from + head.headBytes;
     }
-    if (result !== COMPLETE) this.#reject();
-    else if (vouchesFor(head)) {
+    if (result !== COMPLETE) {
+      if (!greetsInHttp2(this)) this.#reject();
+      else
+        this.#handOver([this.source.subarray(this.start, this.start + before), buffer.subarray(from)], HTTP2);
+    } else if (vouchesFor(head)) {
       this.rest.set(buffer, bodyFrom);
       this.#state = BUSY;
       this.#exchange.begin();
-    } else this.#handOver(buffer.subarray(bodyFrom));
+    } else this.#handOver([this.#headBytes(), buffer.subarray(bodyFrom)], HTTP1);
   }
 
   #keepPartial(buffer: Buffer, from: number): void {
@@ -234,16 +245,19 @@ export class Client extends Timed {
     this.linger();
   }
 
-  #handOver(behind: Buffer): void {
+  #headBytes(): Buffer {
+    return this.source.subarray(this.start, this.start + this.head.headBytes);
+  }
+
+  #handOver(unread: readonly Buffer[], to: Elsewhere): void {
     const { socket } = this;
-    const head = this.source.subarray(this.start, this.start + this.head.headBytes);
     this.#leave();
     socket.pause();
     socket.off('data', this.#onData).off('drain', this.#onDrain).off('end', this.#onEnd);
     socket.off('error', ignore).off('close', this.#onClose);
-    socket.unshift(Buffer.concat([head, behind]));
-    this.#context.handOver(this);
-    socket.resume();
+    socket.unshift(Buffer.concat(unread));
+    this.#context.handOver(this, to);
+    if (to === HTTP1) socket.resume();
   }
 
   #dropBody(chunk: Buffer, from: number): void {

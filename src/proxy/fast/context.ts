@@ -11,6 +11,7 @@ import type { Client } from './client.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Scratch } from './scratch.ts';
 import type { UpstreamConnections } from './upstream-connections.ts';
+import type { Elsewhere } from './vouch.ts';
 
 export interface FastContext {
   readonly dispatcher: Dispatcher;
@@ -30,8 +31,8 @@ export interface FastContext {
   ended(): void;
   /** The transport takes no more requests: connections close after their answer. */
   readonly closing: boolean;
-  /** Hands a connection, whose unread bytes have been put back, to the transport that serves the rest. */
-  handOver(client: Client): void;
+  /** Hands a connection, whose unread bytes have been put back, to another transport. */
+  handOver(client: Client, to: Elsewhere): void;
   /** The connection is closed. */
   gone(client: Client): void;
 }

@@ -131,6 +131,10 @@ export class Exchange implements AcquireRequest, Asker {
   }
 
   #send(lease: Lease): void {
+    if (lease.endpoint.protocol === 'h2c') {
+      this.#passOn(lease);
+      return;
+    }
     const { upstreams, limits, clock } = this.#context;
     this.#lease = lease;
     this.#client.note?.placed(lease, lease.wait === undefined ? this.#startedMs : clock.monotonicMs());
@@ -144,6 +148,17 @@ export class Exchange implements AcquireRequest, Asker {
     this.#state = CONNECTING;
     this.#up = upstreams.open(lease.endpoint, this, this.#staleRetried);
     this.#client.waitFor(limits.connectTimeoutMs);
+  }
+
+  /** The app speaks HTTP/2 alone; whoever can do that begins with this request anew. */
+  #passOn(lease: Lease): void {
+    const { counters } = this.#context;
+    counters.requests--;
+    this.#state = NONE;
+    this.#controller = undefined;
+    lease.release();
+    this.#client.passOn();
+    this.#context.ended();
   }
 
   connected(): void {

@@ -13,6 +13,7 @@ import { Client } from './client.ts';
 import type { FastContext } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import { Scratch } from './scratch.ts';
+import { HTTP2 } from './vouch.ts';
 import { UpstreamConnections } from './upstream-connections.ts';
 
 export class FastTransport implements Transport {
@@ -23,13 +24,16 @@ export class FastTransport implements Transport {
   readonly #upstreams: UpstreamConnections;
   readonly #context: FastContext;
   readonly #clients = new Set<Client>();
+  readonly #acceptHttp2: Transport['accept'];
   #open = 0;
   #closing = false;
   #onIdle: (() => void)[] = [];
 
-  constructor(options: TransportOptions) {
+  /** `acceptHttp2` is given connections that begin with the greeting of HTTP/2; all that was read is put back. */
+  constructor(options: TransportOptions, acceptHttp2: Transport['accept']) {
     const { clock, limits } = options;
     this.#options = options;
+    this.#acceptHttp2 = acceptHttp2;
     this.counters = options.counters;
     this.latency = options.latency;
     this.#fallback = new HttpTransport(options);
@@ -94,9 +98,10 @@ export class FastTransport implements Transport {
       get closing() {
         return isClosing();
       },
-      handOver: (client) => {
+      handOver: (client, to) => {
         this.#clients.delete(client);
-        this.#fallback.accept(client.socket, client.peer);
+        if (to === HTTP2) this.#acceptHttp2(client.socket, client.peer);
+        else this.#fallback.accept(client.socket, client.peer);
       },
       gone: (client) => void this.#clients.delete(client),
     };

@@ -1,0 +1,191 @@
+/**
+ * Connections to containers that speak HTTP/2 without TLS (RFC 9113 §3.3). Many requests share one; there is a second where
+ * the container takes no more of them at once. One without a request is closed after a while, and at once when its container
+ * is taken out of use.
+ */
+import { connect } from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
+import type { Clock } from '../../clock.ts';
+import type { Endpoint } from '../control-plane.ts';
+import { H2cRequest } from './h2c-request.ts';
+import { grouped } from './stream-way.ts';
+
+/** What an app may send of one answer, and of all on its connection, before a client has taken some of it. */
+const STREAM_WINDOW_BYTES = 256 * 1024;
+const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024;
+const SESSION_OPTIONS = {
+  settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
+  // What a client repeats is passed on as it is.
+  strictSingleValueFields: false,
+};
+/** Requests on one connection, where the container allows more. */
+const MAX_STREAMS = 128;
+/** What concerns one connection of HTTP/1.1, or is said by pseudo-header fields. */
+const NOT_IN_HTTP2 = new Set(['connection', 'host', 'keep-alive', 'transfer-encoding', 'upgrade']);
+
+export interface H2cOutgoing {
+  readonly method: string;
+  readonly path: string;
+  /** Names and values in turn, in the terms of HTTP/1.1. */
+  readonly headers: readonly string[];
+  readonly hasBody: boolean;
+  /** On a connection of its own that is closed afterwards. */
+  readonly fresh: boolean;
+}
+
+export class H2cPool {
+  readonly #clock: Clock;
+  readonly #keepAliveMs: number;
+  readonly #byContainer = new Map<string, H2cConnection[]>();
+
+  constructor({ clock, keepAliveMs }: { readonly clock: Clock; readonly keepAliveMs: number }) {
+    this.#clock = clock;
+    this.#keepAliveMs = keepAliveMs;
+  }
+
+  /** Containers that there are connections to. */
+  get size(): number {
+    return this.#byContainer.size;
+  }
+
+  /** Begins a request; nothing is sent before its connection stands. */
+  request(endpoint: Endpoint, { method, path, headers, hasBody, fresh }: H2cOutgoing): H2cRequest {
+    const connection = (fresh ? undefined : this.#find(endpoint)) ?? this.#open(endpoint, fresh);
+    return new H2cRequest(connection, toHttp2(method, path, headers), hasBody);
+  }
+
+  retire(containerId: string): void {
+    const connections = this.#byContainer.get(containerId);
+    this.#byContainer.delete(containerId);
+    for (const connection of connections ?? []) connection.closeWhenDone();
+  }
+
+  close(): void {
+    for (const containerId of [...this.#byContainer.keys()]) this.retire(containerId);
+  }
+
+  #find({ containerId, host, port }: Endpoint): H2cConnection | undefined {
+    const known = this.#byContainer.get(containerId);
+    if (known?.some((connection) => connection.host !== host || connection.port !== port) === true) {
+      this.retire(containerId); // it is somewhere else now
+      return undefined;
+    }
+    return known?.find((connection) => connection.hasRoom);
+  }
+
+  #open({ containerId, host, port }: Endpoint, once: boolean): H2cConnection {
+    const connection = new H2cConnection({
+      ...{ host, port, once },
+      clock: this.#clock,
+      keepAliveMs: once ? 0 : this.#keepAliveMs,
+      onClosed: () => {
+        const left = this.#byContainer.get(containerId)?.filter((one) => one !== connection) ?? [];
+        if (left.length > 0) this.#byContainer.set(containerId, left);
+        else this.#byContainer.delete(containerId);
+      },
+    });
+    if (!once)
+      this.#byContainer.set(containerId, [...(this.#byContainer.get(containerId) ?? []), connection]);
+    return connection;
+  }
+}
+
+interface H2cConnectionOptions {
+  readonly host: string;
+  readonly port: number;
+  /** For one request. */
+  readonly once: boolean;
+  readonly clock: Clock;
+  readonly keepAliveMs: number;
+  readonly onClosed: () => void;
+}
+
+export class H2cConnection {
+  readonly host: string;
+  readonly port: number;
+  /** It has carried a request before. */
+  used = false;
+  readonly #options: H2cConnectionOptions;
+  readonly #session: ClientHttp2Session;
+  #requests = 0;
+  #leaving = false;
+  #error: Error | undefined;
+  #cancelIdle: (() => void) | undefined;
+
+  constructor(options: H2cConnectionOptions) {
+    const { host, port } = options;
+    this.host = host;
+    this.port = port;
+    this.#options = options;
+    const session = connect(`http://${host.includes(':') ? `[${host}]` : host}:${port}`, SESSION_OPTIONS);
+    this.#session = session;
+    session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES));
+    session.on('error', (error) => (this.#error = error)); // 'close' follows
+    session.once('goaway', () => this.#leave());
+    session.once('close', () => this.#leave());
+  }
+
+  get hasRoom(): boolean {
+    if (this.#leaving || this.#session.closed || this.#session.destroyed) return false;
+    const allowed = this.#session.connecting
+      ? MAX_STREAMS
+      : this.#session.remoteSettings.maxConcurrentStreams;
+    return this.#requests < Math.min(MAX_STREAMS, allowed ?? MAX_STREAMS);
+  }
+
+  /** Takes a place on it until `give`; calls back once it stands, or has failed to. */
+  take(ready: (error: Error | undefined) => void): void {
+    const session = this.#session;
+    this.#requests++;
+    this.#cancelIdle?.();
+    this.#cancelIdle = undefined;
+    if (!session.connecting) {
+      queueMicrotask(() => ready(undefined));
+      return;
+    }
+    const settle = () => {
+      session.off('connect', settle).off('close', settle);
+      ready(session.destroyed ? (this.#error ?? new Error('the connection closed')) : undefined);
+    };
+    session.once('connect', settle).once('close', settle);
+  }
+
+  /** Throws where the session takes no further stream, or Node refuses a field. */
+  begin(headers: OutgoingHttpHeaders, hasBody: boolean): ClientHttp2Stream {
+    this.used = true;
+    return this.#session.request(headers, { endStream: !hasBody, waitForTrailers: hasBody });
+  }
+
+  give(): void {
+    if (--this.#requests > 0) return;
+    const { clock, keepAliveMs, once } = this.#options;
+    if (this.#leaving || once) this.#session.close();
+    else this.#cancelIdle = clock.after(keepAliveMs, () => this.closeWhenDone());
+  }
+
+  closeWhenDone(): void {
+    this.#leave();
+    if (this.#requests === 0) this.#session.destroy();
+  }
+
+  /** No further request goes on it. */
+  #leave(): void {
+    this.#cancelIdle?.();
+    if (this.#leaving) return;
+    this.#leaving = true;
+    this.#options.onClosed();
+  }
+}
+
+function toHttp2(method: string, path: string, headers: readonly string[]): OutgoingHttpHeaders {
+  const fields: string[] = [];
+  let authority = '';
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] ?? '';
+    const value = headers[i + 1] ?? '';
+    if (name.toLowerCase() === 'host') authority = value;
+    if (!NOT_IN_HTTP2.has(name.toLowerCase())) fields.push(name, value);
+  }
+  const target = { ':method': method, ':scheme': 'http', ':authority': authority, ':path': path };
+  return { ...target, ...grouped(fields) };
+}

@@ -1,0 +1,147 @@
+/**
+ * The transport for clients that speak HTTP/2, over TLS or from the first byte of a plain connection. Each stream is an
+ * `Exchange` like the requests of node:http: the same routes, admission, retries, deadlines, counters and log.
+ */
+import { performServerHandshake } from 'node:http2';
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream, ServerOptions } from 'node:http2';
+import type { Socket } from 'node:net';
+import { BufferSweep } from '../buffer-sweep.ts';
+import type { ProxyCounters } from '../counters.ts';
+import type { Peer } from '../doors/peer.ts';
+import { Exchange } from '../exchange.ts';
+import type { ExchangeContext } from '../exchange-context.ts';
+import type { LatencyHistogram } from '../latency.ts';
+import type { TransportLimits } from '../limits.ts';
+import { StallWatch } from '../stall-watch.ts';
+import type { Transport, TransportOptions } from '../transport.ts';
+import { StreamAnswer, StreamRequest, StreamWay } from './stream-way.ts';
+
+/** What a client may send of one body, and of all on its connection, before we have passed some of it on. */
+const STREAM_WINDOW_BYTES = 256 * 1024;
+const CONNECTION_WINDOW_BYTES = 1024 * 1024;
+/** Streams that a client may reset at once, and per second after that; beyond, its connection is closed. */
+const RESET_BURST = 500;
+const RESETS_PER_SECOND = 50;
+/** What HTTP/2 counts for a header field beside its letters (RFC 9113 §10.5.1). */
+const FIELD_OVERHEAD_BYTES = 32;
+
+interface Session {
+  readonly http2: ServerHttp2Session;
+  readonly ways: Set<StreamWay>;
+}
+
+/** A request that has come. */
+interface Begun {
+  readonly session: Session;
+  readonly stream: ServerHttp2Stream;
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: readonly string[];
+  readonly peer: Peer;
+  readonly ended: () => void;
+}
+
+export class H2Transport implements Transport {
+  readonly counters: ProxyCounters;
+  readonly latency: LatencyHistogram;
+  readonly #options: TransportOptions;
+  readonly #context: ExchangeContext;
+  readonly #sessions = new Set<Session>();
+  #open = 0;
+  #closing = false;
+  #onIdle: (() => void)[] = [];
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    this.counters = options.counters;
+    this.latency = options.latency;
+    this.#context = { ...options, sweep: new BufferSweep(), closing: () => this.#closing };
+  }
+
+  accept(socket: Socket, peer: Peer): void {
+    const { clock, limits } = this.#options;
+    const http2 = performServerHandshake(socket, sessionOptions(limits));
+    const session: Session = { http2, ways: new Set() };
+    this.#sessions.add(session);
+    http2.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    // A client's PING is no reason to keep its connection, nor is half a header section.
+    const idle = new StallWatch(clock);
+    idle.watch(limits.headersTimeoutMs, () => http2.destroy());
+    http2.on('error', ignore); // 'close' follows
+    http2.once('close', () => {
+      idle.close();
+      this.#sessions.delete(session);
+    });
+    http2.on('stream', (stream, headers, _flags, rawHeaders: string[]) => {
+      idle.rest();
+      const ended = () => {
+        if (session.ways.size === 0) idle.watch(limits.keepAliveMs, () => http2.close());
+      };
+      this.#begin({ session, stream, headers, rawHeaders, peer, ended });
+    });
+    if (this.#closing) http2.close();
+  }
+
+  retire(containerId: string): void {
+    this.#options.pool.retire(containerId);
+  }
+
+  async drain(): Promise<void> {
+    this.#closing = true;
+    // GOAWAY: what is under way ends, and the client makes no further request here.
+    for (const { http2 } of this.#sessions) http2.close();
+    if (this.#open > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    for (const { ways } of this.#sessions) for (const way of ways) way.abort();
+    // What has been written still leaves.
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const { http2 } of this.#sessions) http2.destroy();
+    await this.drain();
+  }
+
+  #begin({ session, stream, headers, rawHeaders, peer, ended }: Begun): void {
+    const { clock, limits } = this.#options;
+    const startedMs = clock.monotonicMs();
+    const way = new StreamWay(stream, peer, this.counters);
+    const req = new StreamRequest(stream, headers, rawHeaders, way.traffic);
+    this.#open++;
+    session.ways.add(way);
+    new Exchange({
+      context: this.#context,
+      way,
+      req,
+      res: new StreamAnswer(stream, req, way.traffic),
+      readHead: () => req.readHead(limits),
+      onEnd: () => {
+        session.ways.delete(way);
+        ended();
+        this.latency.record(clock.monotonicMs() - startedMs);
+        if (--this.#open > 0) return;
+        for (const resolve of this.#onIdle.splice(0)) resolve();
+      },
+    }).start();
+  }
+}
+
+function sessionOptions(limits: TransportLimits): ServerOptions {
+  return {
+    settings: {
+      maxConcurrentStreams: limits.streams,
+      initialWindowSize: STREAM_WINDOW_BYTES,
+      // So much larger than ours that a header section which is somewhat too large is answered, not cut off.
+      maxHeaderListSize: 4 * limits.headerBytes,
+      enablePush: false,
+    },
+    maxHeaderListPairs: Math.ceil((4 * limits.headerBytes) / FIELD_OVERHEAD_BYTES),
+    streamResetBurst: RESET_BURST,
+    streamResetRate: RESETS_PER_SECOND,
+    // What an app repeats is passed on as it is.
+    strictSingleValueFields: false,
+  };
+}
+
+function ignore(): void {
+  // Whatever breaks also closes, and that is where it is dealt with.
+}
