@@ -1,4 +1,5 @@
 /** What the transport counts, since its start; a plain snapshot is what `/metrics` reads. */
+import type { PlatformError } from '../errors.ts';
 
 export interface ProxyCounters {
   requests: number;
@@ -8,6 +9,8 @@ export interface ProxyCounters {
   status3xx: number;
   status4xx: number;
   status5xx: number;
+  /** Requests that we answered with an error, by its code. */
+  errors: Record<string, number>;
   /** Clients that went away before their answer began (499 in an access log). */
   clientAborts: number;
   /** Answers of apps that ended before they were complete. */
@@ -30,6 +33,7 @@ export function newCounters(): ProxyCounters {
     status3xx: 0,
     status4xx: 0,
     status5xx: 0,
+    errors: {},
     clientAborts: 0,
     truncated: 0,
     staleRetries: 0,
@@ -37,6 +41,12 @@ export function newCounters(): ProxyCounters {
     receivedBytes: 0,
     sentBytes: 0,
   };
+}
+
+/** An error that is our answer. */
+export function countError(counters: ProxyCounters, { code, status }: PlatformError): void {
+  counters.errors[code] = (counters.errors[code] ?? 0) + 1;
+  countStatus(counters, status);
 }
 
 export function countStatus(counters: ProxyCounters, status: number): void {

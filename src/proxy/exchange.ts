@@ -9,7 +9,7 @@ import { Attempt } from './attempt.ts';
 import type { ArrivedRequest, ClientWay, OpenExchange, OutgoingAnswer } from './client-side.ts';
 import type { ExchangeContext, ExchangeOptions, UpgradeOffer } from './exchange-context.ts';
 import { coldHeaders } from './cold-headers.ts';
-import { countStatus } from './counters.ts';
+import { countError, countStatus } from './counters.ts';
 import { errorCode, isLocalFailure, upstreamFailure } from './failures.ts';
 import { hasToken, requestHeaders, responseHeaders } from './forward-headers.ts';
 import { HttpNote } from './http-note.ts';
@@ -310,7 +310,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
     }
     this.#answering = true;
     this.#watch.rest();
-    countStatus(counters, error.status);
+    countError(counters, error);
     if (!this.#req.complete || error.status === 400) {
       this.#way.last = true;
       this.#res.shouldKeepAlive = false;

@@ -124,6 +124,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     latency,
     snapshot: () => ({
       ...counters,
+      errors: { ...counters.errors },
       ...dispatcher.stats(),
       latency: latency.snapshot(),
       appTotals: dispatcher.topApps(SNAPSHOT_APPS),

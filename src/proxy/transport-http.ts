@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream';
 import { PlatformError } from '../errors.ts';
 import { BufferSweep } from './buffer-sweep.ts';
 import { ClientConnection } from './client-connection.ts';
-import { countStatus } from './counters.ts';
+import { countError } from './counters.ts';
 import type { ProxyCounters } from './counters.ts';
 import type { Peer } from './doors/peer.ts';
 import { rawErrorAnswer } from './error-answer.ts';
@@ -199,7 +199,7 @@ export class HttpTransport implements Transport {
     const { clock, limits, requestLog } = this.#options;
     const connection = this.#connections.get(socket);
     if (connection !== undefined) connection.last = true;
-    countStatus(this.counters, error.status);
+    countError(this.counters, error);
     socket.on('error', () => undefined);
     // What still arrives is read and dropped for a moment: closing on it would reset the connection under the answer.
     socket.removeAllListeners('data');

@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import { PlatformError } from '../../errors.ts';
-import { countStatus } from '../counters.ts';
+import { countError } from '../counters.ts';
 import type { Peer } from '../doors/peer.ts';
 import { COMPLETE, INCOMPLETE } from '../http1/head-result.ts';
 import { Origin } from '../http1/origin.ts';
@@ -239,7 +239,7 @@ export class Client extends Timed {
   /** Answers what has not become a request. */
   #refuse(error: PlatformError): void {
     const { counters, clock } = this.#context;
-    countStatus(counters, error.status);
+    countError(counters, error);
     this.writeError({ error, accept: undefined, head: false, close: true });
     this.note?.refused(error.code, error.status, clock.monotonicMs());
     this.linger();

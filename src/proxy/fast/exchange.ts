@@ -4,7 +4,7 @@
  * connection), passes the answer on, and gives the lease back.
  */
 import { PlatformError } from '../../errors.ts';
-import { countStatus } from '../counters.ts';
+import { countError, countStatus } from '../counters.ts';
 import { errorCode, isLocalFailure, upstreamFailure } from '../failures.ts';
 import { BY_LENGTH, NO_BODY } from '../http1/framing.ts';
 import { HEAD, isIdempotent } from '../http1/methods.ts';
@@ -368,7 +368,7 @@ export class Exchange implements AcquireRequest, Asker {
       client.abort();
       return;
     }
-    countStatus(counters, error.status);
+    countError(counters, error);
     const received = this.#receivedAll();
     if (!received || error.status === 400 || closing) this.#last = true;
     const accept = acceptOf(client.source, client.start + line.end, client.start + headBytes);
