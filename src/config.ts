@@ -29,6 +29,13 @@ export interface UpConfig {
   readonly workers: number;
   /** CPU that containers may be promised in all, per CPU of the machine. */
   readonly cpuOvercommit: number;
+  /** Absolute path of the file that gets a line for each request; `-` is standard output. Undefined: there is none. */
+  readonly accessLog: string | undefined;
+  /** The share of requests that get one, above 0, up to 1. Those answered with 500 and above always do. */
+  readonly accessLogSample: number;
+  readonly metricsHost: string;
+  /** Where `/metrics` is read without a token; 0: any free one. Undefined: on the Core API alone. */
+  readonly metricsPort: number | undefined;
   /** Leave containers running on shutdown; the next start adopts them. */
   readonly leaveRunning: boolean;
   readonly logLevel: LogLevel;
@@ -85,6 +92,15 @@ const path: Rule<string> = (raw, folder) => resolve(folder, text(raw, folder));
 
 const socketPath: Rule<string> = (raw, folder) => path(text(raw, folder).replace(/^unix:\/\//, ''), folder);
 
+const logTarget: Rule<string> = (raw, folder) => (raw === '-' ? raw : path(raw, folder));
+
+const share: Rule<number> = (raw) => {
+  if (raw === 'full') return 1;
+  const value = typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : raw;
+  if (typeof value === 'number' && value > 0 && value <= 1) return value;
+  throw new Refused('must be full, or a share above 0 and up to 1, such as 0.01 for one in a hundred');
+};
+
 const flag: Rule<boolean> = (raw) => {
   if (typeof raw === 'boolean') return raw;
   if (raw === '1' || raw === 'true') return true;
@@ -125,6 +141,30 @@ const SETTINGS: { readonly [K in keyof UpConfig]: Setting<UpConfig[K]> } = {
     env: 'MAYFLY_CPU_OVERCOMMIT',
     fallback: () => 4,
     rule: number({ min: 0.1, max: 100, whole: false }),
+  },
+  accessLog: {
+    flag: '--access-log',
+    env: 'MAYFLY_ACCESS_LOG',
+    fallback: () => undefined,
+    rule: logTarget,
+  },
+  accessLogSample: {
+    flag: '--access-log-sample',
+    env: 'MAYFLY_ACCESS_LOG_SAMPLE',
+    fallback: () => 1,
+    rule: share,
+  },
+  metricsHost: {
+    flag: '--metrics-host',
+    env: 'MAYFLY_METRICS_HOST',
+    fallback: () => '127.0.0.1',
+    rule: host,
+  },
+  metricsPort: {
+    flag: '--metrics-port',
+    env: 'MAYFLY_METRICS_PORT',
+    fallback: () => undefined,
+    rule: port,
   },
   leaveRunning: { flag: '--leave-running', env: 'MAYFLY_LEAVE_RUNNING', fallback: () => false, rule: flag },
   logLevel: {

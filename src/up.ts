@@ -21,6 +21,10 @@ import { ensureOperatorToken } from './coreapi/tokens.ts';
 import { openDataDir, type DataDir } from './data-dir.ts';
 import { isPlatformError, PlatformError } from './errors.ts';
 import { createLog, type Log } from './log.ts';
+import { MetricsCollector } from './metrics/collector.ts';
+import { EventTally } from './metrics/event-tally.ts';
+import { startMetricsServer } from './metrics/server.ts';
+import { AccessLog } from './proxy/access-log/access-log.ts';
 import { startProxy } from './proxy/server.ts';
 
 /** Requests in flight, and containers told to stop, may take so long to end once the program is told to. */
@@ -58,7 +62,8 @@ async function serve(
   log: Log,
   closers: (() => unknown)[],
 ): Promise<void> {
-  const store = openSqliteStore({ path: dataDir.databasePath });
+  const tally = new EventTally();
+  const store = tally.watch(openSqliteStore({ path: dataDir.databasePath }));
   closers.push(() => store.close());
   await ensureDefaults(store, clock);
 
@@ -76,8 +81,15 @@ async function serve(
     log,
     listen: proxyAt,
     refuseFrom: containerNetworks,
+    requestLog: openAccessLog(config, log, closers),
   }).catch(portTaken('--proxy-port', proxyAt.port));
   closers.push(() => proxy.close({ graceMs: DRAIN_MS }));
+  const metrics = new MetricsCollector({
+    store,
+    tally,
+    dataPlanes: () => Promise.resolve([{ worker: undefined, snapshot: proxy.snapshot() }]),
+  });
+  const metricsUrl = await serveMetrics(config, metrics, containerNetworks, log, closers);
   // Last, because from here on /readyz says that requests are served.
   const apiAt = { host: config.apiHost, port: config.apiPort };
   const api = await startCoreApi({
@@ -86,6 +98,7 @@ async function serve(
     clock,
     log,
     listen: apiAt,
+    metrics: () => metrics.render(),
     refuseFrom: containerNetworks,
   }).catch(portTaken('--api-port', apiAt.port));
   closers.push(() => api.close());
@@ -97,6 +110,7 @@ async function serve(
     'Mayfly is up.',
     `  apps      ${url(config.proxyHost, proxy.port)}, by hostname`,
     `  Core API  ${url(config.apiHost, api.port)}`,
+    ...(metricsUrl === undefined ? [] : [`  metrics   ${metricsUrl}`]),
     `  engine    ${engine.name}${note}`,
     `  data      ${dataDir.path}`,
   ];
@@ -108,6 +122,30 @@ async function serve(
     );
   }
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** Closed after the proxy that writes to it. */
+function openAccessLog(config: UpConfig, log: Log, closers: (() => unknown)[]): AccessLog | undefined {
+  if (config.accessLog === undefined) return undefined;
+  const accessLog = new AccessLog({ path: config.accessLog, sample: config.accessLogSample, clock, log });
+  closers.push(() => accessLog.close());
+  return accessLog;
+}
+
+async function serveMetrics(
+  { metricsHost: host, metricsPort: port }: UpConfig,
+  metrics: MetricsCollector,
+  refuseFrom: BlockList,
+  log: Log,
+  closers: (() => unknown)[],
+): Promise<string | undefined> {
+  if (port === undefined) return undefined;
+  const server = await startMetricsServer({
+    ...{ listen: { host, port }, refuseFrom, log },
+    render: () => metrics.render(),
+  }).catch(portTaken('--metrics-port', port));
+  closers.push(() => server.close());
+  return `${url(host, server.port)}/metrics`;
 }
 
 interface OpenedEngine {

@@ -37,6 +37,10 @@ describe('the configuration', () => {
       dockerSocket: '/var/run/docker.sock',
       workers: 1,
       cpuOvercommit: 4,
+      accessLog: undefined,
+      accessLogSample: 1,
+      metricsHost: '127.0.0.1',
+      metricsPort: undefined,
       leaveRunning: false,
       logLevel: 'info',
       operatorToken: undefined,
@@ -44,6 +48,20 @@ describe('the configuration', () => {
     expect(readConfig({ flags: {}, env: { XDG_DATA_HOME: '/data', HOME: '/home/ada' } }).data).toBe(
       '/data/mayfly',
     );
+  });
+
+  test('takes a file or standard output for the access log, and a share of the requests', () => {
+    const read = (flags: Record<string, string>) => readConfig({ flags, env: {}, folder: '/srv' });
+    expect(read({ accessLog: 'access.log', accessLogSample: '0.01' })).toMatchObject({
+      accessLog: '/srv/access.log',
+      accessLogSample: 0.01,
+    });
+    expect(read({ accessLog: '-', accessLogSample: 'full' })).toMatchObject({
+      accessLog: '-',
+      accessLogSample: 1,
+    });
+    for (const share of ['0', '1.1', '-1', 'all', ''])
+      expect(refusal({ flags: { accessLogSample: share } }).message).toContain('--access-log-sample must be');
   });
 
   test('takes flags before variables, and variables before the file', () => {

@@ -38,6 +38,16 @@ export function addUpCommand(program: Command, context: Context, done: (exitCode
       '--cpu-overcommit <factor>',
       'CPU promised to containers, per CPU of the machine, 0.1 to 100 (default: 4)',
     )
+    .option(
+      '--access-log <file>',
+      'a line of JSON for each request, appended to this file; - is standard output',
+    )
+    .option('--access-log-sample <share>', 'of how many: full, or 0.01 for one in a hundred (default: full)')
+    .option(
+      '--metrics-port <port>',
+      'where /metrics is read without a token, 0: any free one (default: nowhere)',
+    )
+    .option('--metrics-host <address>', 'the address it is read on (default: 127.0.0.1)')
     .option('--leave-running', 'leave containers running at the end; the next start adopts them')
     .option('--config <file>', 'a JSON file with these settings in camelCase (default: MAYFLY_CONFIG)')
     .addOption(open(new Option('--log-level <level>', 'how much the log says (default: info)'), LOG_LEVELS))

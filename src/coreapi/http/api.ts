@@ -3,6 +3,7 @@
  * route. Every refusal is a problem document. Sockets are server.ts.
  */
 import { OpenAPIHono } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
 import type { Store } from '../../cmdb/store.ts';
@@ -12,7 +13,7 @@ import { AppLogs } from '../apps-logs.ts';
 import { Apps } from '../apps.ts';
 import type { NodeGateway } from '../core-api.ts';
 import { problemResponse } from '../problem.ts';
-import { authenticate } from '../tokens.ts';
+import { authenticate, requireOperator } from '../tokens.ts';
 import { Reader } from '../views-read.ts';
 import { boundedBody } from './body.ts';
 import { addEndpoint, json, type Api, type ApiEnv } from './endpoint.ts';
@@ -25,6 +26,8 @@ import { addReadRoutes } from './routes-read.ts';
 export const MAX_BODY_BYTES = 1024 ** 2;
 
 const OPENAPI_PATH = '/v1/openapi.json';
+const METRICS_PATH = '/metrics';
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 export interface ApiOptions {
   readonly store: Store;
@@ -34,6 +37,8 @@ export interface ApiOptions {
   readonly defaultTenantId: string;
   /** Says why it cannot serve yet; undefined when it can. */
   readonly ready: () => Promise<string | undefined>;
+  /** The page of `/metrics`; without it there is none. */
+  readonly metrics?: (() => Promise<string>) | undefined;
   /** Aborted, with a PlatformError, when the server stops. */
   readonly shutdown: AbortSignal;
 }
@@ -59,17 +64,22 @@ export function createApi(options: ApiOptions): Api {
   });
   api.notFound((c) => unknownRoute(api, c.req.method, c.req.path));
 
-  api.use('/v1/*', async (c, next) => {
+  const authenticated: MiddlewareHandler<ApiEnv> = async (c, next) => {
     if (c.req.path === OPENAPI_PATH) return next();
     const token = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
     c.set('principal', await authenticate(token, options));
     return next();
-  });
+  };
+  api.use('/v1/*', authenticated);
   api.use('/v1/*', boundedBody(MAX_BODY_BYTES));
 
   addAppRoutes(api, new Apps({ store, gateway, clock }), streams);
   addReadRoutes(api, { reader: new Reader(store), logs: new AppLogs({ store, gateway }), streams });
   addOpenRoutes(api, options.ready);
+  if (options.metrics) {
+    api.use(METRICS_PATH, authenticated);
+    addMetrics(api, options.metrics);
+  }
   return api;
 }
 
@@ -110,6 +120,23 @@ function addOpenRoutes(api: Api, ready: ApiOptions['ready']): void {
     open: true,
     responses: { 200: json(z.looseObject({}), 'An OpenAPI document') },
     handle: ({ c }) => c.json((document ??= describe(api))),
+  });
+}
+
+/** It names every tenant's apps: for the operator alone. */
+function addMetrics(api: Api, render: () => Promise<string>): void {
+  addEndpoint(api, {
+    method: 'get',
+    path: METRICS_PATH,
+    tag: 'health',
+    summary: 'What has been counted, as Prometheus reads it',
+    responses: {
+      200: { description: 'Text format 0.0.4', content: { 'text/plain': { schema: z.string() } } },
+    },
+    handle: async ({ c, principal }) => {
+      requireOperator(principal, 'what the whole machine does');
+      return c.body(await render(), 200, { 'content-type': METRICS_TYPE, 'cache-control': 'no-store' });
+    },
   });
 }
 

@@ -33,6 +33,8 @@ export interface CoreApiServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** What else must be so before /readyz says yes: resolves to what is missing, or undefined. */
   readonly ready?: () => Promise<string | undefined>;
+  /** The page of `/metrics`; without it there is none. */
+  readonly metrics?: (() => Promise<string>) | undefined;
   /** Addresses that connections are refused from. */
   readonly refuseFrom?: BlockList;
 }
@@ -55,6 +57,7 @@ export async function startCoreApi(options: CoreApiServerOptions): Promise<CoreA
     log,
     defaultTenantId: tenant.id,
     ready: () => obstacle(options),
+    metrics: options.metrics,
     shutdown: shutdown.signal,
   });
 
