@@ -116,7 +116,8 @@ describe('the configuration', () => {
     const error = refusal({ file: path });
     expect(error.message).toBe(
       `proxyprot in ${path} is no setting; there are data, proxyHost, proxyPort, apiHost, apiPort, engine, ` +
-        'dockerSocket, workers, cpuOvercommit, leaveRunning, logLevel, operatorToken',
+        'dockerSocket, workers, cpuOvercommit, accessLog, accessLogSample, metricsHost, metricsPort, ' +
+        'leaveRunning, logLevel, operatorToken',
     );
   });
 
