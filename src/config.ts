@@ -4,6 +4,7 @@
  * its name, where it came from, and what is allowed, all of it at once.
  */
 import { readFileSync } from 'node:fs';
+import { isIPv4, isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { PlatformError } from './errors.ts';
@@ -19,6 +20,17 @@ export interface UpConfig {
   readonly proxyHost: string;
   /** 0: any free one. */
   readonly proxyPort: number;
+  /** Where apps are reached over TLS, on the same address; 0: any free one. Undefined: there is no such door. */
+  readonly tlsPort: number | undefined;
+  /** Absolute paths: each certificate has its key at the same place of the other list. */
+  readonly tlsCert: readonly string[];
+  readonly tlsKey: readonly string[];
+  /** Absolute folder of further pairs. */
+  readonly tlsDir: string | undefined;
+  /** Networks (`192.0.2.0/24`) of proxies whose `X-Forwarded-*` is believed. */
+  readonly trustedProxy: readonly string[];
+  /** Networks of load balancers that begin each connection with a PROXY header. */
+  readonly proxyProtocolFrom: readonly string[];
   readonly apiHost: string;
   /** 0: any free one. */
   readonly apiPort: number;
@@ -42,6 +54,9 @@ export interface UpConfig {
   /** Set instead of a generated one; never a flag, which other users of the machine could read. */
   readonly operatorToken: string | undefined;
 }
+
+/** Entries of a setting that is a list. */
+const MAX_LIST = 1_000;
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -122,10 +137,44 @@ const workers: Rule<number> = (raw) => {
 
 const port = number({ min: 0, max: 65_535 });
 
+/** A list from the file, repeated flags, or text with commas between. */
+function list<T>(rule: Rule<T>): Rule<T[]> {
+  return (raw, folder) => {
+    const items = typeof raw === 'string' ? raw.split(',').map((item) => item.trim()) : raw;
+    if (!Array.isArray(items) || items.length > MAX_LIST)
+      throw new Refused(`must be a list of at most ${MAX_LIST}`);
+    return items.map((item) => rule(item, folder));
+  };
+}
+
+/** A network, or an address as a network of one. */
+const network: Rule<string> = (raw) => {
+  const [, address = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(String(raw)) ?? [];
+  const bits = isIPv4(address) ? 32 : isIPv6(address) ? 128 : -1;
+  if (prefix === undefined ? bits > 0 : Number(prefix) <= bits) return `${address}/${prefix ?? bits}`;
+  throw new Refused('must be networks or addresses, such as 192.0.2.0/24 or ::1');
+};
+
 const SETTINGS: { readonly [K in keyof UpConfig]: Setting<UpConfig[K]> } = {
   data: { flag: '--data', env: 'MAYFLY_DATA', fallback: defaultData, rule: path },
   proxyHost: { flag: '--proxy-host', env: 'MAYFLY_PROXY_HOST', fallback: () => '127.0.0.1', rule: host },
   proxyPort: { flag: '--proxy-port', env: 'MAYFLY_PROXY_PORT', fallback: () => 8080, rule: port },
+  tlsPort: { flag: '--tls-port', env: 'MAYFLY_TLS_PORT', fallback: () => undefined, rule: port },
+  tlsCert: { flag: '--tls-cert', env: 'MAYFLY_TLS_CERT', fallback: () => [], rule: list(path) },
+  tlsKey: { flag: '--tls-key', env: 'MAYFLY_TLS_KEY', fallback: () => [], rule: list(path) },
+  tlsDir: { flag: '--tls-dir', env: 'MAYFLY_TLS_DIR', fallback: () => undefined, rule: path },
+  trustedProxy: {
+    flag: '--trusted-proxy',
+    env: 'MAYFLY_TRUSTED_PROXY',
+    fallback: () => [],
+    rule: list(network),
+  },
+  proxyProtocolFrom: {
+    flag: '--proxy-protocol-from',
+    env: 'MAYFLY_PROXY_PROTOCOL_FROM',
+    fallback: () => [],
+    rule: list(network),
+  },
   apiHost: { flag: '--api-host', env: 'MAYFLY_API_HOST', fallback: () => '127.0.0.1', rule: host },
   apiPort: { flag: '--api-port', env: 'MAYFLY_API_PORT', fallback: () => 9080, rule: port },
   engine: { flag: '--engine', env: 'MAYFLY_ENGINE', fallback: () => 'auto', rule: choice(ENGINE_CHOICES) },
@@ -223,8 +272,19 @@ export function readConfig(sources: ConfigSources): UpConfig {
   const config = Object.fromEntries(
     (Object.keys(SETTINGS) as (keyof UpConfig)[]).map((key) => [key, read(key)]),
   ) as unknown as UpConfig;
+  if (wrong.length === 0) wrong.push(...contradictions(config));
   if (wrong.length > 0) throw refusal(wrong);
   return config;
+}
+
+/** What is right by itself, but not together. */
+function contradictions({ tlsPort, tlsCert, tlsKey, tlsDir }: UpConfig): FieldError[] {
+  const told = tlsCert.length > 0 || tlsKey.length > 0 || tlsDir !== undefined;
+  if (told && tlsPort === undefined)
+    return [{ field: '--tls-port', reason: 'must be given where there are certificates' }];
+  if (tlsCert.length === tlsKey.length) return [];
+  const reason = `must be given as often as --tls-cert: there are ${tlsKey.length} keys and ${tlsCert.length} certificates`;
+  return [{ field: '--tls-key', reason }];
 }
 
 function known(): string {

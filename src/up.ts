@@ -2,7 +2,7 @@
  * `mayfly up`: the whole platform in one program, on one machine. The only place where the parts meet; each knows the
  * others by their ports alone.
  */
-import { BlockList } from 'node:net';
+import type { BlockList } from 'node:net';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from './clock.ts';
@@ -20,11 +20,13 @@ import { startCoreApi } from './coreapi/http/server.ts';
 import { ensureOperatorToken } from './coreapi/tokens.ts';
 import { openDataDir, type DataDir } from './data-dir.ts';
 import { isPlatformError, PlatformError } from './errors.ts';
+import { prepareDoors } from './front-doors.ts';
 import { createLog, type Log } from './log.ts';
 import { MetricsCollector } from './metrics/collector.ts';
 import { EventTally } from './metrics/event-tally.ts';
 import { startMetricsServer } from './metrics/server.ts';
 import { AccessLog } from './proxy/access-log/access-log.ts';
+import { blockList } from './networks.ts';
 import { startProxy } from './proxy/server.ts';
 
 /** Requests in flight, and containers told to stop, may take so long to end once the program is told to. */
@@ -62,6 +64,7 @@ async function serve(
   log: Log,
   closers: (() => unknown)[],
 ): Promise<void> {
+  const doors = prepareDoors(config, clock, log);
   const tally = new EventTally();
   const store = tally.watch(openSqliteStore({ path: dataDir.databasePath }));
   closers.push(() => store.close());
@@ -80,10 +83,12 @@ async function serve(
     clock,
     log,
     listen: proxyAt,
+    ...doors.options,
     refuseFrom: containerNetworks,
     requestLog: openAccessLog(config, log, closers),
-  }).catch(portTaken('--proxy-port', proxyAt.port));
+  }).catch(portTaken('--proxy-port', proxyAt.port, { '--tls-port': config.tlsPort }));
   closers.push(() => proxy.close({ graceMs: DRAIN_MS }));
+  closers.push(doors.watch((change) => proxy.changeCertificates(change)));
   const metrics = new MetricsCollector({
     store,
     tally,
@@ -109,6 +114,7 @@ async function serve(
   const lines = [
     'Mayfly is up.',
     `  apps      ${url(config.proxyHost, proxy.port)}, by hostname`,
+    ...(proxy.tlsPort === undefined ? [] : [`            ${url(config.proxyHost, proxy.tlsPort, 'https')}`]),
     `  Core API  ${url(config.apiHost, api.port)}`,
     ...(metricsUrl === undefined ? [] : [`  metrics   ${metricsUrl}`]),
     `  engine    ${engine.name}${note}`,
@@ -172,7 +178,7 @@ async function openEngine(config: UpConfig, { path, nodeId }: DataDir, log: Log)
   const because = config.engine === 'auto' ? `; no Docker engine answers at ${socketPath}` : '';
   const limits = engine.capabilities.limits ? '' : ', nor are CPU and memory limited here';
   const note = `: apps run as plain processes, NOT isolated from each other or from this machine${limits}${because}`;
-  return { engine, refuseFrom: () => Promise.resolve(new BlockList()), note };
+  return { engine, refuseFrom: () => Promise.resolve(blockList([])), note };
 }
 
 function openAgent(
@@ -188,29 +194,26 @@ function openAgent(
   return Agent.open({ node, engine, core, readiness: tcpReadiness(clock), clock, log });
 }
 
-function blockList(subnets: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const subnet of subnets) {
-    const [address = '', prefix = ''] = subnet.split('/');
-    list.addSubnet(address, Number(prefix), address.includes(':') ? 'ipv6' : 'ipv4');
-  }
-  return list;
-}
-
-function portTaken(flag: string, port: number): (thrown: unknown) => never {
+/** `others`: further flags that may have been at fault, and what they say. */
+function portTaken(
+  flag: string,
+  port: number,
+  others: Readonly<Record<string, number | undefined>> = {},
+): (thrown: unknown) => never {
   return (thrown) => {
-    const { code } = thrown as NodeJS.ErrnoException;
+    const { code, port: taken = port } = thrown as NodeJS.ErrnoException & { readonly port?: number };
+    const named = Object.keys(others).find((other) => others[other] === taken) ?? flag;
     if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw thrown;
     const what = code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be listened on (${code})`;
-    throw new PlatformError('invalid_config', `port ${port} ${what}`, {
+    throw new PlatformError('invalid_config', `port ${taken} ${what}`, {
       cause: thrown,
-      hint: `Name another one with ${flag}.`,
+      hint: `Name another one with ${named}.`,
     });
   };
 }
 
-function url(host: string, port: number): string {
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+function url(host: string, port: number, scheme = 'http'): string {
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function nextSignal(): Promise<NodeJS.Signals> {

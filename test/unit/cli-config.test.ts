@@ -31,6 +31,12 @@ describe('the configuration', () => {
       data: '/home/ada/.local/share/mayfly',
       proxyHost: '127.0.0.1',
       proxyPort: 8080,
+      tlsPort: undefined,
+      tlsCert: [],
+      tlsKey: [],
+      tlsDir: undefined,
+      trustedProxy: [],
+      proxyProtocolFrom: [],
       apiHost: '127.0.0.1',
       apiPort: 9080,
       engine: 'auto',
@@ -48,6 +54,33 @@ describe('the configuration', () => {
     expect(readConfig({ flags: {}, env: { XDG_DATA_HOME: '/data', HOME: '/home/ada' } }).data).toBe(
       '/data/mayfly',
     );
+  });
+
+  test('takes lists as repeated flags, as text with commas, and as JSON', () => {
+    const read = (sources: Partial<ConfigSources>) =>
+      readConfig({ flags: { tlsPort: '8443' }, env: {}, folder: '/srv', ...sources });
+    const tls = { tlsPort: '8443', tlsCert: ['a.crt', '/etc/b.crt'], tlsKey: ['a.key', '/etc/b.key'] };
+    expect(read({ flags: tls })).toMatchObject({
+      tlsPort: 8443,
+      tlsCert: ['/srv/a.crt', '/etc/b.crt'],
+      tlsKey: ['/srv/a.key', '/etc/b.key'],
+    });
+    expect(read({ env: { MAYFLY_TRUSTED_PROXY: '192.0.2.0/24, 2001:db8::1' } }).trustedProxy).toEqual([
+      '192.0.2.0/24',
+      '2001:db8::1/128',
+    ]);
+    expect(read({ file: file({ proxyProtocolFrom: ['10.0.0.0/8'] }) }).proxyProtocolFrom).toEqual([
+      '10.0.0.0/8',
+    ]);
+  });
+
+  test.each([
+    [{ tlsCert: ['a.crt'] }, '--tls-port'],
+    [{ tlsPort: '8443', tlsCert: ['a.crt'] }, '--tls-key'],
+    [{ trustedProxy: ['192.0.2.0/33'] }, '--trusted-proxy'],
+    [{ proxyProtocolFrom: ['balancer.example'] }, '--proxy-protocol-from'],
+  ])('refuses %j by the name of what is wrong', (flags, name) => {
+    expect(refusal({ flags }).message).toContain(name);
   });
 
   test('takes a file or standard output for the access log, and a share of the requests', () => {

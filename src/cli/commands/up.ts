@@ -20,6 +20,27 @@ export function addUpCommand(program: Command, context: Context, done: (exitCode
     )
     .option('--proxy-port <port>', 'where apps are reached, 0: any free one (default: 8080)')
     .option('--proxy-host <address>', 'the address the proxy listens on (default: 127.0.0.1)')
+    .option('--tls-port <port>', 'where apps are reached over TLS, HTTP/1.1 and HTTP/2 (default: nowhere)')
+    .option(
+      '--tls-cert <file>',
+      'a certificate and its chain, PEM; may be repeated, the first is the default',
+      collect,
+    )
+    .option('--tls-key <file>', 'the key of the certificate at the same place; may be repeated', collect)
+    .option(
+      '--tls-dir <dir>',
+      'a folder of NAME.crt and NAME.key, or of NAME/fullchain.pem and NAME/privkey.pem',
+    )
+    .option(
+      '--trusted-proxy <network>',
+      'whose X-Forwarded-* is believed, 192.0.2.0/24; may be repeated',
+      collect,
+    )
+    .option(
+      '--proxy-protocol-from <network>',
+      'load balancers that begin connections with a PROXY header; may be repeated',
+      collect,
+    )
     .option('--api-port <port>', 'where the Core API is reached, 0: any free one (default: 9080)')
     .option('--api-host <address>', 'the address the Core API listens on (default: 127.0.0.1)')
     .addOption(
@@ -55,7 +76,7 @@ export function addUpCommand(program: Command, context: Context, done: (exitCode
       'after',
       '\nEvery setting can also be a variable (MAYFLY_PROXY_PORT) or a key of the file (proxyPort): flags win over variables, variables over the file.',
     )
-    .action(async ({ config: file, ...flags }: Record<string, string | boolean | undefined>) => {
+    .action(async ({ config: file, ...flags }: Record<string, string | string[] | boolean | undefined>) => {
       const config = readConfig({
         flags,
         env: context.io.env,
@@ -67,7 +88,13 @@ export function addUpCommand(program: Command, context: Context, done: (exitCode
     ['', 'mayfly up'],
     ['without Docker, elsewhere', 'mayfly up --engine process --data ./data --proxy-port 8000'],
     ['reachable from outside', 'mayfly up --proxy-host 0.0.0.0 --proxy-port 80'],
+    ['with TLS', 'mayfly up --tls-port 8443 --tls-cert site.crt --tls-key site.key'],
   ]);
+}
+
+/** Of an option that may be repeated. */
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, value];
 }
 
 /** Names the choices without holding anybody to them. */

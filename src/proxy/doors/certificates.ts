@@ -17,7 +17,7 @@ export interface Certificate {
   readonly keyPem: string;
   /** Of two for the same name the one that lasts longer is shown. */
   readonly expiresAtMs: number;
-  /** Shown where no name fits, and to clients that name none. Of several, the one with the smallest id. */
+  /** Shown where no name fits, and to clients that name none. One of all. */
   readonly isDefault: boolean;
 }
 
@@ -56,11 +56,12 @@ export class Certificates {
     return dot === -1 ? undefined : this.#byName.get(`*${name.slice(dot)}`)?.[0];
   }
 
+  get all(): Certificate[] {
+    return [...this.#byId.values()];
+  }
+
   get default(): Certificate | undefined {
-    let found: Certificate | undefined;
-    for (const certificate of this.#byId.values())
-      if (certificate.isDefault && (found === undefined || certificate.id < found.id)) found = certificate;
-    return found;
+    return this.all.find(({ isDefault }) => isDefault);
   }
 
   /** Throws where OpenSSL does not take it. */
