@@ -148,7 +148,8 @@ describe('the configuration', () => {
     // A port in quotes is still that port.
     const error = refusal({ file: path });
     expect(error.message).toBe(
-      `proxyprot in ${path} is no setting; there are data, proxyHost, proxyPort, apiHost, apiPort, engine, ` +
+      `proxyprot in ${path} is no setting; there are data, proxyHost, proxyPort, ` +
+        'tlsPort, tlsCert, tlsKey, tlsDir, trustedProxy, proxyProtocolFrom, apiHost, apiPort, engine, ' +
         'dockerSocket, workers, cpuOvercommit, accessLog, accessLogSample, metricsHost, metricsPort, ' +
         'leaveRunning, logLevel, operatorToken',
     );
