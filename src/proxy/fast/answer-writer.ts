@@ -56,11 +56,10 @@ export class AnswerWriter {
   part(body: Buffer, from: number, to: number): void {
     const { counters, scratch } = this.#context;
     counters.sentBytes += to - from;
-    if (this.#wraps) {
-      this.#send(writeChunkHead(to - from, scratch.reserve(MAX_CHUNK_HEAD_BYTES), 0));
-      this.#socket.write(body.subarray(from, to));
-      this.#socket.write(CHUNK_END);
-    } else this.#socket.write(body.subarray(from, to));
+    if (this.#wraps) this.#send(writeChunkHead(to - from, scratch.reserve(MAX_CHUNK_HEAD_BYTES), 0));
+    if (to - from <= COPY_BYTES) scratch.copy(this.#socket, body, from, to);
+    else this.#socket.write(body.subarray(from, to));
+    if (this.#wraps) this.#socket.write(CHUNK_END);
   }
 
   end(): void {

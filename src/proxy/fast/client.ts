@@ -10,11 +10,13 @@ import { COMPLETE, INCOMPLETE } from '../http1/head-result.ts';
 import { Origin } from '../http1/origin.ts';
 import { PartialHead } from '../http1/partial-head.ts';
 import { RequestHead } from '../http1/request-head.ts';
+import { readInto } from './accepted.ts';
 import type { FastContext } from './context.ts';
 import { Timed } from './deadlines.ts';
 import { errorBytes } from './error-bytes.ts';
 import type { ErrorBytesOptions } from './error-bytes.ts';
 import { Exchange } from './exchange.ts';
+import { ReadTarget } from './reading.ts';
 import { FastNote } from './request-note.ts';
 import { Rest } from './rest.ts';
 import { greetsInHttp2, HTTP1, HTTP2, vouchesFor } from './vouch.ts';
@@ -36,6 +38,8 @@ const OVER = 5;
 /** What waits of a body, or of requests sent ahead, is read up to this, and one read beyond. */
 const REST_BYTES = 64 * 1024;
 const NOTHING = Buffer.alloc(0);
+/** What is allocated for the head of a request that is under way; more where it is longer. */
+const KEPT_HEAD_BYTES = 1024;
 
 export class Client extends Timed {
   readonly socket: Socket;
@@ -50,14 +54,17 @@ export class Client extends Timed {
   readonly note: FastNote | undefined;
   readonly #context: FastContext;
   readonly #exchange: Exchange;
+  readonly #reads: ReadTarget;
+  /** Where heads are copied to that are needed for longer than what was read stays. */
+  #kept = NOTHING;
   #partial: PartialHead | undefined;
   #state = READING;
 
-  constructor(context: FastContext, socket: Socket, peer: Peer) {
+  /** `accepted` is used by nobody else from here on. */
+  constructor(context: FastContext, accepted: Socket, peer: Peer) {
     super();
     const { limits } = context;
     this.#context = context;
-    this.socket = socket;
     this.peer = peer;
     this.origin = new Origin(peer);
     const { requestLog } = context;
@@ -70,12 +77,13 @@ export class Client extends Timed {
       requestLog !== undefined,
     );
     this.note = requestLog && new FastNote(requestLog, this);
+    this.#reads = new ReadTarget(context.memory);
+    const onread = { buffer: () => this.#reads.next(this.#readsBody), callback: this.#onRead };
+    const socket = readInto(accepted, onread);
+    this.socket = socket ?? accepted;
     this.#exchange = new Exchange(context, this);
-    socket.on('data', this.#onData);
-    socket.on('drain', this.#onDrain);
-    socket.on('end', this.#onEnd);
-    socket.on('error', ignore);
-    socket.on('close', this.#onClose);
+    this.#listen();
+    if (socket === undefined) this.socket.on('data', this.#onChunk);
     this.waitFor(limits.headersTimeoutMs);
   }
 
@@ -103,19 +111,24 @@ export class Client extends Timed {
   }
 
   waitFor(ms: number): void {
-    this.#context.deadlines.set(this, this.#context.clock.monotonicMs() + ms);
+    this.#context.deadlines.after(this, ms);
   }
 
   /** What comes before its time; the socket is not read beyond a bound. */
-  putBy(chunk: Buffer): void {
-    this.rest.add(chunk);
+  putBy(buffer: Buffer, from: number, to: number): void {
+    this.rest.add(buffer, from, to);
     if (this.rest.length >= REST_BYTES) this.socket.pause();
   }
 
   /** The request, of which nothing has been sent, is for an app that this transport does not serve. */
   passOn(): void {
-    const { buffer, from } = this.rest;
-    this.#handOver([this.#headBytes(), buffer.subarray(from)], HTTP1);
+    const { buffer, from, to } = this.rest;
+    this.#handOver([this.#headBytes(), buffer.subarray(from, to)], HTTP1);
+  }
+
+  /** What was read last is still being written to an app. */
+  lend(): void {
+    this.#reads.lend();
   }
 
   writeError(options: ErrorBytesOptions): void {
@@ -133,12 +146,12 @@ export class Client extends Timed {
       this.waitFor(limits.clientStallMs);
       return;
     }
-    const { buffer, from, length } = this.rest;
+    const { buffer, from, to } = this.rest;
     this.#state = READING;
-    this.rest.set(NOTHING, 0);
+    this.rest.clear();
     this.waitFor(limits.keepAliveMs);
     if (this.socket.isPaused()) this.socket.resume();
-    if (length > 0) this.#read(buffer, from);
+    if (from < to) this.#read(buffer, from, to);
     else if (closing) this.close();
   }
 
@@ -152,7 +165,7 @@ export class Client extends Timed {
   /** As `close`, while the client still sends: closing at once would reset the connection under the answer. */
   linger(): void {
     this.#state = LINGERING;
-    this.rest.set(NOTHING, 0);
+    this.rest.clear();
     this.waitFor(this.#context.limits.lingerMs);
     this.socket.resume();
     this.socket.end();
@@ -160,34 +173,66 @@ export class Client extends Timed {
 
   /** The answer is whole, but not the request: nobody reads the rest of that, and only then comes the next. */
   drain(): void {
-    const { buffer, from } = this.rest;
+    const { buffer, from, to } = this.rest;
     this.#state = DRAINING;
     this.waitFor(this.#context.limits.clientStallMs); // for all of it
     this.socket.resume();
-    this.#dropBody(buffer, from);
+    this.#dropBody(buffer, from, to);
   }
 
   // ---- reading
 
-  readonly #onData = (chunk: Buffer): void => {
-    this.#context.counters.receivedBytes += chunk.length;
-    switch (this.#state) {
-      case READING:
-        this.#read(chunk, 0);
-        break;
-      case BUSY:
-        if (this.#exchange.takesBody) this.#exchange.relay(chunk);
-        else this.putBy(chunk);
-        break;
-      case FLUSHING:
-        this.putBy(chunk);
-        break;
-      case DRAINING:
-        this.#dropBody(chunk, 0);
-    }
+  /** The next bytes are of a body. */
+  get #readsBody(): boolean {
+    return this.#state === DRAINING || (this.#state === BUSY && this.#exchange.takesBody);
+  }
+
+  readonly #onRead = (bytes: number): boolean => {
+    const { buffer } = this.#reads;
+    // Handed over: whoever has it now reads it as a stream.
+    if (this.#state === OVER) return this.socket.push(Buffer.from(buffer.subarray(0, bytes)));
+    this.#reads.filled(bytes);
+    this.#received(buffer, bytes);
+    this.#detach(buffer);
+    return true;
   };
 
-  #read(buffer: Buffer, from: number): void {
+  readonly #onChunk = (chunk: Buffer): void => {
+    this.#context.memory.sweep.relayed(chunk.length);
+    this.#received(chunk, chunk.length);
+  };
+
+  #received(buffer: Buffer, bytes: number): void {
+    this.#context.counters.receivedBytes += bytes;
+    switch (this.#state) {
+      case READING:
+        this.#read(buffer, 0, bytes);
+        break;
+      case BUSY:
+        if (this.#exchange.takesBody) this.#exchange.relay(buffer, 0, bytes);
+        else this.putBy(buffer, 0, bytes);
+        break;
+      case FLUSHING:
+        this.putBy(buffer, 0, bytes);
+        break;
+      case DRAINING:
+        this.#dropBody(buffer, 0, bytes);
+    }
+  }
+
+  /** The next read, of anybody, writes over these bytes: what is still needed of them is copied. */
+  #detach(buffer: Buffer): void {
+    if (this.rest.buffer === buffer) this.rest.detach();
+    if (this.source !== buffer) return;
+    const { headBytes } = this.head;
+    if (headBytes > this.#kept.length)
+      this.#kept = Buffer.allocUnsafeSlow(Math.max(KEPT_HEAD_BYTES, headBytes));
+    buffer.copy(this.#kept, 0, this.start, this.start + headBytes);
+    this.source = this.#kept;
+    this.start = 0;
+  }
+
+  #read(buffer: Buffer, from: number, to: number): void {
     const { head } = this;
     const partial = this.#partial;
     let result;
@@ -195,7 +240,7 @@ export class Client extends Timed {
     let before = 0;
     if (partial !== undefined && partial.length > 0) {
       before = partial.length;
-      partial.add(buffer, from, buffer.length);
+      partial.add(buffer, from, to);
       result = head.parse(partial.buffer, 0, partial.length);
       if (result === INCOMPLETE) return;
       this.source = partial.buffer;
@@ -203,9 +248,9 @@ export class Client extends Timed {
       bodyFrom = from + head.headBytes - before;
       partial.length = 0;
     } else {
-      result = head.parse(buffer, from, buffer.length);
+      result = head.parse(buffer, from, to);
       if (result === INCOMPLETE) {
-        this.#keepPartial(buffer, from);
+        this.#keepPartial(buffer, from, to);
         return;
       }
       this.source = buffer;
@@ -215,18 +260,21 @@ export class Client extends Timed {
     if (result !== COMPLETE) {
       if (!greetsInHttp2(this)) this.#reject();
       else
-        this.#handOver([this.source.subarray(this.start, this.start + before), buffer.subarray(from)], HTTP2);
+        this.#handOver(
+          [this.source.subarray(this.start, this.start + before), buffer.subarray(from, to)],
+          HTTP2,
+        );
     } else if (vouchesFor(head)) {
-      this.rest.set(buffer, bodyFrom);
+      this.rest.set(buffer, bodyFrom, to);
       this.#state = BUSY;
       this.#exchange.begin();
-    } else this.#handOver([this.#headBytes(), buffer.subarray(bodyFrom)], HTTP1);
+    } else this.#handOver([this.#headBytes(), buffer.subarray(bodyFrom, to)], HTTP1);
   }
 
-  #keepPartial(buffer: Buffer, from: number): void {
-    if (from === buffer.length) return;
+  #keepPartial(buffer: Buffer, from: number, to: number): void {
+    if (from === to) return;
     this.#partial ??= new PartialHead(this.#context.limits.headerBytes);
-    this.#partial.add(buffer, from, buffer.length);
+    this.#partial.add(buffer, from, to);
     this.waitFor(this.#context.limits.headersTimeoutMs);
   }
 
@@ -253,26 +301,32 @@ export class Client extends Timed {
     const { socket } = this;
     this.#leave();
     socket.pause();
-    socket.off('data', this.#onData).off('drain', this.#onDrain).off('end', this.#onEnd);
+    socket.off('data', this.#onChunk).off('drain', this.#onDrain).off('end', this.#onEnd);
     socket.off('error', ignore).off('close', this.#onClose);
+    this.source = NOTHING;
     socket.unshift(Buffer.concat(unread));
     this.#context.handOver(this, to);
     if (to === HTTP1) socket.resume();
   }
 
-  #dropBody(chunk: Buffer, from: number): void {
+  #dropBody(buffer: Buffer, from: number, to: number): void {
     const { body } = this.#exchange;
-    const to = body.take(chunk, from, chunk.length);
-    if (to < 0) {
+    const end = body.take(buffer, from, to);
+    if (end < 0) {
       this.socket.destroy();
       return;
     }
-    this.#context.sweep.relayed(to - from);
-    this.rest.set(chunk, to);
+    this.rest.set(buffer, end, to);
     if (body.done) this.next();
   }
 
   // ---- writing, time, and the end
+
+  #listen(): void {
+    const { socket } = this;
+    socket.on('drain', this.#onDrain).on('end', this.#onEnd);
+    socket.on('error', ignore).on('close', this.#onClose);
+  }
 
   readonly #onDrain = (): void => {
     if (this.#state === BUSY) this.#exchange.clientTakes();
@@ -308,6 +362,7 @@ export class Client extends Timed {
 
   #leave(): void {
     this.#state = OVER;
+    this.#reads.close();
     this.#context.deadlines.remove(this);
   }
 }

@@ -1,6 +1,5 @@
 /** What all connections of the fast transport share. */
 import type { Clock } from '../../clock.ts';
-import type { BufferSweep } from '../buffer-sweep.ts';
 import type { ProxyCounters } from '../counters.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import type { LatencyHistogram } from '../latency.ts';
@@ -9,6 +8,7 @@ import type { RequestLog } from '../request-log.ts';
 import type { ProxyLog } from '../transport.ts';
 import type { Client } from './client.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { ReadMemory } from './reading.ts';
 import type { Scratch } from './scratch.ts';
 import type { UpstreamConnections } from './upstream-connections.ts';
 import type { Elsewhere } from './vouch.ts';
@@ -25,7 +25,7 @@ export interface FastContext {
   readonly requestLog: RequestLog | undefined;
   readonly deadlines: Deadlines;
   readonly scratch: Scratch;
-  readonly sweep: BufferSweep;
+  readonly memory: ReadMemory;
   /** Requests that are not answered yet. `begun` and `ended` in turn, per connection. */
   begun(): void;
   ended(): void;

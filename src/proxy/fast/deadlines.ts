@@ -26,12 +26,21 @@ export class Deadlines {
   readonly #clock: Clock;
   readonly #slots: Set<Timed>[] = Array.from({ length: SLOTS }, () => new Set());
   #waiting = 0;
+  /** What the clock said when the wheel turned last. */
+  #seenMs = 0;
   /** The last tick that was dealt with, counted from the clock's zero. */
   #tick = 0;
   #cancel: (() => void) | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** Expires after `ms`, and at most two ticks later; a program that stands still may find it expired at once. */
+  after(one: Timed, ms: number): void {
+    // Reading the clock costs more than all the rest of this: what the wheel saw last is good enough.
+    if (this.#waiting === 0) this.#seenMs = this.#clock.monotonicMs();
+    this.set(one, this.#seenMs + TICK_MS + ms);
   }
 
   /** On the monotonic clock. */
@@ -71,6 +80,7 @@ export class Deadlines {
   readonly #turn = (): void => {
     this.#cancel = undefined;
     const nowMs = this.#clock.monotonicMs();
+    this.#seenMs = nowMs;
     const last = Math.floor(nowMs / TICK_MS);
     // After a long standstill one round is enough to see everything.
     if (last - this.#tick > SLOTS) this.#tick = last - SLOTS;

@@ -142,7 +142,7 @@ export class Exchange implements AcquireRequest, Asker {
     const kept = this.#staleRetried ? undefined : upstreams.take(lease.endpoint);
     if (kept !== undefined) {
       this.#up = kept;
-      this.#transmit(kept, this.#startedMs);
+      this.#transmit(kept);
       return;
     }
     this.#state = CONNECTING;
@@ -166,26 +166,26 @@ export class Exchange implements AcquireRequest, Asker {
     const up = this.#up;
     if (up === undefined) return;
     const transmit = () => {
-      if (this.#state === CONNECTING && this.#up === up) this.#transmit(up, clock.monotonicMs());
+      if (this.#state === CONNECTING && this.#up === up) this.#transmit(up);
     };
     if (this.#staleRetried) clock.after(RETRY_PAUSE_MS, transmit);
     else transmit();
   }
 
   /** The head, and what is there of the body, in one write. */
-  #transmit(up: UpstreamConnection, nowMs: number): void {
+  #transmit(up: UpstreamConnection): void {
     const { scratch } = this.#context;
     const { head, source, start, origin, rest } = this.#client;
     const { buffer, from } = rest;
     let to = from;
     if (!this.body.done && rest.length > 0) {
-      to = this.body.take(buffer, from, buffer.length);
+      to = this.body.take(buffer, from, rest.to);
       if (to < 0) {
         this.#refuseBody();
         return;
       }
       this.#bodyTouched = true;
-      rest.set(buffer, to);
+      rest.advance(to);
     }
     this.#state = SENT;
     up.expect(this, head.method);
@@ -194,33 +194,35 @@ export class Exchange implements AcquireRequest, Asker {
     let end = writeRequest(head, source, start, out, 0, origin);
     if (copied > 0) end += buffer.copy(out, end, from, to);
     scratch.send(up.socket, end);
-    if (to - from > copied) up.socket.write(buffer.subarray(from, to));
-    this.#awaitNext(up, nowMs);
+    if (to - from > copied) up.socket.write(buffer.subarray(from, to)); // which is nobody else's
+    this.#awaitNext(up);
   }
 
   /** More of the body. */
-  relay(chunk: Buffer): void {
+  relay(buffer: Buffer, from: number, to: number): void {
     const up = this.#up;
-    const to = this.body.take(chunk, 0, chunk.length);
-    if (to < 0 || up === undefined) {
+    const end = this.body.take(buffer, from, to);
+    if (end < 0 || up === undefined) {
       this.#refuseBody();
       return;
     }
     this.#bodyTouched = true;
-    up.socket.write(to === chunk.length ? chunk : chunk.subarray(0, to));
-    this.#context.sweep.relayed(to);
-    if (to < chunk.length) this.#client.putBy(chunk.subarray(to));
-    this.#awaitNext(up, this.#context.clock.monotonicMs());
+    if (end - from <= COPY_BYTES) this.#context.scratch.copy(up.socket, buffer, from, end);
+    else {
+      up.socket.write(buffer.subarray(from, end));
+      if (up.socket.writableLength > 0) this.#client.lend();
+    }
+    if (end < to) this.#client.putBy(buffer, end, to);
+    this.#awaitNext(up);
   }
 
   drained(): void {
-    if (this.#state === SENT && this.#up !== undefined)
-      this.#awaitNext(this.#up, this.#context.clock.monotonicMs());
+    if (this.#state === SENT && this.#up !== undefined) this.#awaitNext(this.#up);
   }
 
   /** Who has to do something next, and how long that may take. */
-  #awaitNext(up: UpstreamConnection, nowMs: number): void {
-    const { limits, deadlines } = this.#context;
+  #awaitNext(up: UpstreamConnection): void {
+    const { limits } = this.#context;
     const { socket } = this.#client;
     const full = up.socket.writableLength >= up.socket.writableHighWaterMark;
     if (!this.body.done) {
@@ -230,7 +232,7 @@ export class Exchange implements AcquireRequest, Asker {
     // Once an answer has begun, a client may be silent between parts of its body: the two talk.
     if (this.#answering || this.#lease === undefined) return;
     const forApp = this.body.done || full;
-    deadlines.set(this.#client, nowMs + (forApp ? this.#lease.route.requestTimeoutMs : limits.clientStallMs));
+    this.#client.waitFor(forApp ? this.#lease.route.requestTimeoutMs : limits.clientStallMs);
   }
 
   // ---- what goes wrong on it
@@ -383,8 +385,8 @@ export class Exchange implements AcquireRequest, Asker {
   #receivedAll(): boolean {
     const { rest } = this.#client;
     if (this.body.done) return true;
-    const to = this.body.take(rest.buffer, rest.from, rest.buffer.length);
-    if (to >= 0) rest.set(rest.buffer, to);
+    const to = this.body.take(rest.buffer, rest.from, rest.to);
+    if (to >= 0) rest.advance(to);
     return this.body.done;
   }
 

@@ -12,6 +12,7 @@ import type { Transport, TransportOptions } from '../transport.ts';
 import { Client } from './client.ts';
 import type { FastContext } from './context.ts';
 import { Deadlines } from './deadlines.ts';
+import { ReadMemory } from './reading.ts';
 import { Scratch } from './scratch.ts';
 import { HTTP2 } from './vouch.ts';
 import { UpstreamConnections } from './upstream-connections.ts';
@@ -38,9 +39,9 @@ export class FastTransport implements Transport {
     this.latency = options.latency;
     this.#fallback = new HttpTransport(options);
     const deadlines = new Deadlines(clock);
-    const sweep = new BufferSweep();
-    this.#upstreams = new UpstreamConnections({ clock, deadlines, sweep, limits });
-    this.#context = this.#createContext(deadlines, sweep);
+    const memory = new ReadMemory(new BufferSweep());
+    this.#upstreams = new UpstreamConnections({ deadlines, memory, limits });
+    this.#context = this.#createContext(deadlines, memory);
   }
 
   accept(socket: Socket, peer: Peer): void {
@@ -78,11 +79,11 @@ export class FastTransport implements Transport {
     for (const client of this.#clients) if (client.idle) client.closeSoon();
   }
 
-  #createContext(deadlines: Deadlines, sweep: BufferSweep): FastContext {
+  #createContext(deadlines: Deadlines, memory: ReadMemory): FastContext {
     const { dispatcher, clock, log, limits } = this.#options;
     const isClosing = () => this.#closing;
     return {
-      ...{ dispatcher, clock, log, limits, deadlines, sweep },
+      ...{ dispatcher, clock, log, limits, deadlines, memory },
       upstreams: this.#upstreams,
       counters: this.counters,
       latency: this.latency,

@@ -1,6 +1,6 @@
 /**
- * One connection to a container: it reads answers, and tells whoever has asked on it what comes. It reads into memory of its
- * own, over and over; only what a client has not taken yet keeps a piece of it.
+ * One connection to a container: it reads answers, and tells whoever has asked on it what comes. What it tells of is overwritten
+ * by the next read, unless that is told to be `lent`.
  */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
@@ -12,11 +12,8 @@ import type { Refusal } from '../http1/refusals.ts';
 import { ResponseHead } from '../http1/response-head.ts';
 import { BodyProgress } from './body-progress.ts';
 import { Timed } from './deadlines.ts';
-import { LARGE_READ_BYTES } from './large-buffers.ts';
+import { ReadTarget } from './reading.ts';
 import type { Shelf, UpstreamConnections } from './upstream-connections.ts';
-
-/** What it reads into while nobody says much. */
-const SMALL_READ_BYTES = 16 * 1024;
 
 /** Whoever has a request on the connection. */
 export interface Asker {
@@ -57,10 +54,7 @@ export class UpstreamConnection extends Timed {
   /** It has been sent a request. */
   #asked = false;
   #answering = false;
-  #buffer: Buffer = Buffer.allocUnsafeSlow(SMALL_READ_BYTES);
-  /** The buffer is full of what the client has not taken: the next read needs another. */
-  #lent = false;
-  #wantsLarge = false;
+  readonly #reads: ReadTarget;
   #error: Error | undefined;
 
   constructor(home: UpstreamConnections, shelf: Shelf, asker: Asker) {
@@ -68,11 +62,15 @@ export class UpstreamConnection extends Timed {
     this.#home = home;
     this.shelf = shelf;
     this.#asker = asker;
+    this.#reads = new ReadTarget(home.memory);
     this.socket = connect({
       host: shelf.host,
       port: shelf.port,
       noDelay: true,
-      onread: { buffer: () => this.#nextBuffer(), callback: (bytes) => this.#read(bytes) },
+      onread: {
+        buffer: () => this.#reads.next(this.#asker !== undefined),
+        callback: (bytes) => this.#read(bytes),
+      },
     });
     this.socket.once('connect', () => this.#asker?.connected());
     this.socket.on('error', (error) => (this.#error = error));
@@ -111,26 +109,14 @@ export class UpstreamConnection extends Timed {
     this.destroy();
   }
 
-  /** A piece that was read is still being written to a client. */
+  /** What was read last is still being written to a client. */
   lend(): void {
-    this.#lent = true;
+    this.#reads.lend();
   }
 
   /** For how long the app says it keeps an idle connection, in seconds; -1 if it does not say. */
   get keepAliveTimeoutSeconds(): number {
     return this.#head.keepAliveTimeoutSeconds;
-  }
-
-  #nextBuffer(): Buffer {
-    const idle = this.#asker === undefined;
-    const large = !idle && (this.#wantsLarge || this.#buffer.length === LARGE_READ_BYTES);
-    this.#wantsLarge = false;
-    if (this.#lent) this.#home.sweep.relayed(this.#buffer.length);
-    else if ((this.#buffer.length === LARGE_READ_BYTES) === large) return this.#buffer;
-    else if (!large) this.#home.largeBuffers.give(this.#buffer);
-    this.#lent = false;
-    this.#buffer = large ? this.#home.largeBuffers.take() : Buffer.allocUnsafeSlow(SMALL_READ_BYTES);
-    return this.#buffer;
   }
 
   /** False: no more for now. */
@@ -142,14 +128,14 @@ export class UpstreamConnection extends Timed {
       return false;
     }
     this.heard = true;
-    if (bytes === this.#buffer.length && bytes < LARGE_READ_BYTES) this.#wantsLarge = true;
-    if (this.#answering) this.#part(asker, this.#buffer, 0, bytes);
+    this.#reads.filled(bytes);
+    if (this.#answering) this.#part(asker, this.#reads.buffer, 0, bytes);
     else this.#readHead(asker, bytes);
     return this.#asker?.blocked !== true;
   }
 
   #readHead(asker: Asker, bytes: number): void {
-    const buffer = this.#buffer;
+    const { buffer } = this.#reads;
     const head = this.#head;
     let from = 0;
     for (;;) {
@@ -189,7 +175,7 @@ export class UpstreamConnection extends Timed {
   }
 
   #answer(asker: Asker, source: Buffer, start: number, from: number, bytes: number): void {
-    const buffer = this.#buffer;
+    const { buffer } = this.#reads;
     this.#body.begin(this.#head.framing, this.#head.contentLength);
     this.#answering = true;
     const to = this.#body.take(buffer, from, bytes);
@@ -235,6 +221,7 @@ export class UpstreamConnection extends Timed {
   #closed(): void {
     const asker = this.#asker;
     this.#asker = undefined;
+    this.#reads.close();
     this.#home.forget(this);
     if (asker === undefined) return;
     const error = this.#error ?? new Error('the connection closed without an answer');

@@ -3,12 +3,10 @@
  * its idle ones at once and the others when their answer is over: a kept connection would hold up its stop, and one to a
  * container that was replaced would answer for the wrong one.
  */
-import type { Clock } from '../../clock.ts';
-import type { BufferSweep } from '../buffer-sweep.ts';
 import type { Endpoint } from '../control-plane.ts';
 import type { TransportLimits } from '../limits.ts';
 import type { Deadlines } from './deadlines.ts';
-import { LargeBuffers } from './large-buffers.ts';
+import type { ReadMemory } from './reading.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
 import type { Asker } from './upstream-connection.ts';
 
@@ -26,21 +24,19 @@ export interface Shelf {
 }
 
 export interface UpstreamConnectionsOptions {
-  readonly clock: Clock;
   readonly deadlines: Deadlines;
-  readonly sweep: BufferSweep;
+  readonly memory: ReadMemory;
   readonly limits: Pick<TransportLimits, 'upstreamKeepAliveMs' | 'upstreamIdleConnections'>;
 }
 
 export class UpstreamConnections {
-  readonly sweep: BufferSweep;
-  readonly largeBuffers = new LargeBuffers();
+  readonly memory: ReadMemory;
   readonly #options: UpstreamConnectionsOptions;
   readonly #shelves = new Map<string, Shelf>();
 
   constructor(options: UpstreamConnectionsOptions) {
     this.#options = options;
-    this.sweep = options.sweep;
+    this.memory = options.memory;
   }
 
   /** An idle one, or undefined. */
@@ -61,7 +57,7 @@ export class UpstreamConnections {
 
   /** Its answer is over and it can have another request. */
   keep(connection: UpstreamConnection): void {
-    const { clock, deadlines, limits } = this.#options;
+    const { deadlines, limits } = this.#options;
     const { shelf, keepAliveTimeoutSeconds: said } = connection;
     const idleMs =
       said < 0 ? limits.upstreamKeepAliveMs : Math.min(limits.upstreamKeepAliveMs, said * 1_000 - MARGIN_MS);
@@ -70,7 +66,7 @@ export class UpstreamConnections {
       return;
     }
     shelf.idle.push(connection);
-    deadlines.set(connection, clock.monotonicMs() + idleMs);
+    deadlines.after(connection, idleMs);
   }
 
   /** It is closed, or about to be. */

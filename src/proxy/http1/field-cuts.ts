@@ -51,6 +51,11 @@ export class FieldCuts {
     this.#length += 2;
   }
 
+  /** The same lines stand elsewhere in their head. */
+  moveBy(bytes: number): void {
+    for (let i = 0; i < this.#length; i++) this.#ranges[i] = (this.#ranges[i] as number) + bytes;
+  }
+
   /** Copies what is left of [from, to) (relative to `base`) to `out` at `at`; returns where it ends. */
   copyKept(source: Buffer, base: number, from: number, to: number, out: Buffer, at: number): number {
     let start = from;

@@ -97,6 +97,16 @@ export class RequestFields {
     this.requestIdFrom = this.requestIdTo = 0;
   }
 
+  /** The same lines stand elsewhere in their head. */
+  moveBy(bytes: number): void {
+    if (bytes === 0) return;
+    this.cuts.moveBy(bytes);
+    this.userAgentFrom += bytes;
+    this.userAgentTo += bytes;
+    this.requestIdFrom += bytes;
+    this.requestIdTo += bytes;
+  }
+
   /** A line whose name begins as one of those that matter. */
   read(buffer: Buffer, base: number, minorVersion: number): Refusal | undefined {
     const fields = this.scanner;

@@ -18,8 +18,9 @@ import type { Method } from './methods.ts';
 import { cutNamed } from './named-fields.ts';
 import { REFUSALS } from './refusals.ts';
 import type { Refusal } from './refusals.ts';
+import { Repetition } from './repetition.ts';
 import { RequestFields } from './request-fields.ts';
-import { ABSOLUTE_FORM, ASTERISK_FORM, RequestLine } from './request-line.ts';
+import { ABSOLUTE_FORM, ASTERISK_FORM, ORIGIN_FORM, RequestLine } from './request-line.ts';
 
 const LINE = 0;
 const FIELDS = 1;
@@ -29,6 +30,8 @@ const BROKEN = 3;
 export class RequestHead {
   readonly line: RequestLine;
   readonly fields: RequestFields;
+  /** What the request before said in its field lines. */
+  readonly repetition = new Repetition();
 
   // All below: after `COMPLETE`, until the next `parse`.
 
@@ -41,6 +44,8 @@ export class RequestHead {
   expectsContinue = false;
   /** Bits of `ODD`; 0 nearly always. */
   odd = 0;
+  /** Its field lines are those of the request before. */
+  repeats = false;
   /** After `REFUSED`. */
   refusal: Refusal | undefined = undefined;
 
@@ -106,7 +111,13 @@ export class RequestHead {
   reset(): void {
     this.#phase = LINE;
     this.line.begin();
+    this.#begin();
+  }
+
+  #begin(): void {
+    this.repetition.forget();
     this.fields.reset();
+    this.repeats = false;
     this.headBytes = 0;
     this.framing = NO_BODY;
     this.contentLength = 0;
@@ -120,14 +131,17 @@ export class RequestHead {
    * begins another head; after `REFUSED` every call returns that until `reset`.
    */
   parse(buffer: Buffer, start: number, end: number): HeadResult {
-    if (this.#phase === OVER) this.reset();
-    else if (this.#phase === BROKEN) return REFUSED;
+    if (this.#phase === OVER) {
+      this.#phase = LINE;
+      this.line.begin();
+    } else if (this.#phase === BROKEN) return REFUSED;
     const limit = start + this.#headBytesLimit;
     const bound = end < limit ? end : limit;
     if (this.#phase === LINE) {
       const result = this.line.read(buffer, start, bound);
       if (result === REFUSED) return this.#refuse(this.line.refusal);
       if (result === INCOMPLETE) return bound === limit ? this.#refuse(REFUSALS.targetTooLong) : INCOMPLETE;
+      if (this.#repeated(buffer, start, bound)) return COMPLETE;
       const refusal = this.#beginFields(buffer, start);
       if (refusal !== undefined) return this.#refuse(refusal);
     }
@@ -145,8 +159,21 @@ export class RequestHead {
     }
   }
 
+  /** Whether all that follows is known already. */
+  #repeated(buffer: Buffer, start: number, bound: number): boolean {
+    const { line, repetition } = this;
+    if (line.form !== ORIGIN_FORM || !repetition.isAt(buffer, start + line.end, bound, repetitionKey(line)))
+      return false;
+    this.repeats = true;
+    this.fields.moveBy(line.end + repetition.saidBytes - this.headBytes);
+    this.headBytes = line.end + repetition.saidBytes;
+    this.#phase = OVER;
+    return true;
+  }
+
   #beginFields(buffer: Buffer, start: number): Refusal | undefined {
     const { line } = this;
+    this.#begin();
     this.#phase = FIELDS;
     this.fields.scanner.begin(line.end);
     if (line.method === OTHER) this.odd |= ODD.method;
@@ -204,4 +231,9 @@ export class RequestHead {
     this.refusal = refusal;
     return REFUSED;
   }
+}
+
+/** What the meaning of field lines depends on, beside themselves. */
+export function repetitionKey({ method, minorVersion }: RequestLine): number {
+  return 2 * method + minorVersion;
 }

@@ -23,7 +23,7 @@ import { COMPLETE, INCOMPLETE, REFUSED } from './head-result.ts';
 import type { HeadResult } from './head-result.ts';
 import { DEFAULT_RESPONSE_HEAD_LIMITS } from './limits.ts';
 import type { HeadLimits } from './limits.ts';
-import { HEAD } from './methods.ts';
+import { GET, HEAD } from './methods.ts';
 import type { Method } from './methods.ts';
 import { cutNamed } from './named-fields.ts';
 import {
@@ -39,6 +39,7 @@ import {
 } from './names.ts';
 import { REFUSALS } from './refusals.ts';
 import type { Refusal } from './refusals.ts';
+import { Repetition } from './repetition.ts';
 import { StatusLine } from './status-line.ts';
 
 const INTEREST = interestIn({
@@ -62,6 +63,8 @@ export class ResponseHead {
   /** Field lines that are not passed on as they are. */
   readonly cuts = new FieldCuts();
   readonly connection = new ConnectionOptions();
+  /** The answer before. */
+  readonly repetition = new Repetition();
 
   // All below: after `COMPLETE`, until the next `parse`.
 
@@ -72,6 +75,12 @@ export class ResponseHead {
   contentLength = 0;
   /** What `Keep-Alive: timeout=` says the app will wait for the next request, in seconds; -1 if it says nothing. */
   keepAliveTimeoutSeconds = UNSAID;
+  /** The method of the request it answers. */
+  method: Method = GET;
+  /** It is that of the answer before, byte for byte. */
+  repeats = false;
+  /** What was added to it when it was written last: bits of `writeResponse`. */
+  sent = 0;
   /** After `REFUSED`. */
   refusal: Refusal | undefined = undefined;
 
@@ -111,6 +120,8 @@ export class ResponseHead {
   /** Forgets what was read of a head; the next one begins. */
   reset(): void {
     this.#phase = LINE;
+    this.repetition.forget();
+    this.repeats = false;
     this.line.begin();
     this.cuts.clear();
     this.connection.clear();
@@ -128,8 +139,14 @@ export class ResponseHead {
    * it was asked to switch protocols.
    */
   parse(buffer: Buffer, start: number, end: number, method: Method, upgrade = false): HeadResult {
-    if (this.#phase === OVER) this.reset();
-    else if (this.#phase === BROKEN) return REFUSED;
+    if (this.#phase === OVER) {
+      if (this.repetition.isAt(buffer, start, end, method)) {
+        this.repeats = true;
+        return COMPLETE;
+      }
+      this.reset();
+    } else if (this.#phase === BROKEN) return REFUSED;
+    this.method = method;
     const limit = start + this.#headBytesLimit;
     const bound = end < limit ? end : limit;
     if (this.#phase === LINE) {

@@ -7,6 +7,7 @@ import { ascii, ASTERISK, copyBytes, DIGIT_0, SLASH } from './ascii.ts';
 import { CHUNKED, NO_BODY } from './framing.ts';
 import { OPTIONS, usuallyHasBody } from './methods.ts';
 import type { Origin } from './origin.ts';
+import { repetitionKey } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
 import { ABSOLUTE_FORM } from './request-line.ts';
 
@@ -29,6 +30,7 @@ export interface RequestAdditions {
 
 /** `writeRequest` writes no more than this. */
 export function maxRequestBytes(head: RequestHead, origin: Origin, additions?: RequestAdditions): number {
+  if (head.repeats) return head.line.end + head.repetition.sentBytes;
   return head.headBytes + FIXED_BYTES + origin.maxBytes(head) + (additions?.lines?.length ?? 0);
 }
 
@@ -45,6 +47,7 @@ export function writeRequest(
   origin: Origin,
   additions?: RequestAdditions,
 ): number {
+  if (head.repeats && additions === undefined) return writeAgain(head, source, start, out, at);
   const { line, framing } = head;
   const { cuts } = head.fields;
   const fieldsEnd = head.headBytes - LINE_END.length;
@@ -65,7 +68,22 @@ export function writeRequest(
   else if (head.fields.acceptsTrailers) end = write(TAKES_TRAILERS, out, end);
   end = origin.write(head, source, start, out, end);
   if (additions?.lines !== undefined) end = write(additions.lines, out, end);
-  return write(LINE_END, out, end);
+  end = write(LINE_END, out, end);
+  if (head.odd === 0 && additions === undefined) {
+    const lineBytes = line.end - line.start;
+    const from = start + line.end;
+    const to = start + head.headBytes;
+    head.repetition.remember(repetitionKey(line), source, from, to, out, at + lineBytes, end);
+  }
+  return end;
+}
+
+/** The line, and what was made of the same fields before. */
+function writeAgain(head: RequestHead, source: Buffer, start: number, out: Buffer, at: number): number {
+  const { line } = head;
+  const end = copyBytes(source, start + line.start, start + line.end, out, at);
+  out[end - LINE_END.length - 1] = DIGIT_0 + 1;
+  return head.repetition.write(out, end);
 }
 
 /** The request line of an absolute target, in origin form (RFC 9112 §3.2.1; §3.2.4 for OPTIONS without a path). */

@@ -40,7 +40,8 @@ export function writeResponse(
   send: number,
   lines?: Buffer,
 ): number {
-  const { line } = head;
+  const { line, repetition } = head;
+  if (head.repeats && lines === undefined && send === head.sent) return repetition.write(out, at);
   const fieldsEnd = head.headBytes - LINE_END.length;
   let end: number;
   if (line.canonical) {
@@ -56,7 +57,12 @@ export function writeResponse(
   else if ((send & SEND_KEEP_ALIVE) !== 0) end = write(KEEP_ALIVE, out, end);
   else if (line.status === 101) end = write(UPGRADE, out, end);
   if (lines !== undefined) end = write(lines, out, end);
-  return write(LINE_END, out, end);
+  end = write(LINE_END, out, end);
+  if (lines === undefined && line.status >= 200) {
+    head.sent = send;
+    repetition.remember(head.method, source, start, start + head.headBytes, out, at, end);
+  }
+  return end;
 }
 
 function write(text: Buffer, out: Buffer, at: number): number {

@@ -1,0 +1,81 @@
+/**
+ * Where the bytes of sockets are read to. Nearly everything that is read is looked at, written on, and forgotten before the
+ * next socket is read, so all of them read into the same few kilobytes: no memory is made for a read, and it is in the
+ * processor's cache. Whoever needs something longer copies it (`Client` does, in one place), as the next read overwrites it.
+ *
+ * A body that fills these bytes gets a large buffer for as long as it does. That one can be written from without a copy;
+ * while such a write is under way the next read gets another.
+ */
+import type { BufferSweep } from '../buffer-sweep.ts';
+
+const SHARED_BYTES = 16 * 1024;
+const LARGE_BYTES = 256 * 1024;
+/** Large ones that nobody uses at the moment. */
+const KEPT = 16;
+
+/** The memory of all sockets of a transport. */
+export class ReadMemory {
+  readonly shared: Buffer = Buffer.allocUnsafeSlow(SHARED_BYTES);
+  readonly sweep: BufferSweep;
+  readonly #kept: Buffer[] = [];
+
+  constructor(sweep: BufferSweep) {
+    this.sweep = sweep;
+  }
+
+  takeLarge(): Buffer {
+    return this.#kept.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES);
+  }
+
+  /** Nobody reads or writes it any more. */
+  giveLarge(buffer: Buffer): void {
+    if (this.#kept.length < KEPT) this.#kept.push(buffer);
+  }
+}
+
+/** Where one socket reads to. */
+export class ReadTarget {
+  /** What the last read wrote to. */
+  buffer: Buffer;
+  readonly #memory: ReadMemory;
+  #lent = false;
+  #wantsLarge = false;
+
+  constructor(memory: ReadMemory) {
+    this.#memory = memory;
+    this.buffer = memory.shared;
+  }
+
+  /** So many bytes have been read to it. */
+  filled(bytes: number): void {
+    if (bytes === SHARED_BYTES) this.#wantsLarge = true;
+  }
+
+  /** A piece of it is still being written. Not of the shared bytes: those are copied to be written. */
+  lend(): void {
+    this.#lent = this.buffer !== this.#memory.shared;
+  }
+
+  /** Where to read to next. `body`: whether that is of a body. */
+  next(body: boolean): Buffer {
+    const memory = this.#memory;
+    const { shared } = memory;
+    if (this.buffer === shared && !this.#wantsLarge) return shared;
+    const large = body && (this.#wantsLarge || this.buffer !== shared);
+    this.#wantsLarge = false;
+    if (this.#lent) memory.sweep.relayed(LARGE_BYTES);
+    else if (this.buffer !== shared) {
+      if (large) return this.buffer;
+      memory.giveLarge(this.buffer);
+    }
+    this.#lent = false;
+    this.buffer = large ? memory.takeLarge() : shared;
+    return this.buffer;
+  }
+
+  /** Nothing is read any more. */
+  close(): void {
+    this.#wantsLarge = false;
+    this.next(false);
+  }
+}
