@@ -49,6 +49,13 @@ function placed(text: string, at: number): Buffer {
   return Buffer.concat([Buffer.alloc(at, '#'), Buffer.from(text, 'latin1')]);
 }
 
+const NOTED = 'Host: a.test\r\nTE: trailers\r\nUser-Agent: x/1\r\nX-Request-Id: 7\r\n\r\n';
+const TEXTS = [
+  ...REQUESTS.map(({ bytes }) => bytes),
+  `GET / HTTP/1.1\r\n${NOTED}`,
+  `GET /longer HTTP/1.1\r\n${NOTED}`,
+];
+
 const origin = new Origin({ address: '192.0.2.7', protocol: 'http', trusted: true });
 
 function readRequest(head: RequestHead, { text, late, written }: Step, at: number): unknown {
@@ -60,8 +67,14 @@ function readRequest(head: RequestHead, { text, late, written }: Step, at: numbe
   const { method, minorVersion, framing, contentLength, expectsContinue, odd, host, keepAlive, headBytes } =
     head;
   const { acceptsTrailers, announcesTrailers, claimsOrigin } = head.fields;
+  const { userAgentFrom, userAgentTo, requestIdFrom, requestIdTo } = head.fields;
+  const noted = [
+    source.toString('latin1', at + userAgentFrom, at + userAgentTo),
+    source.toString('latin1', at + requestIdFrom, at + requestIdTo),
+  ];
   const read = { method, minorVersion, framing, contentLength, expectsContinue, odd, host, keepAlive };
   const more = {
+    noted,
     headBytes,
     target: head.target(source, at),
     acceptsTrailers,
@@ -91,12 +104,12 @@ function readResponse(head: ResponseHead, step: Step, at: number, method: Method
 describe('a head that repeats the one before', () => {
   it('of a request: is read and passed on as if it were the first', () => {
     fc.assert(
-      fc.property(sequences(REQUESTS.map(({ bytes }) => bytes)), (steps) => {
-        let head = new RequestHead();
+      fc.property(sequences(TEXTS), (steps) => {
+        let head = new RequestHead(undefined, true);
         for (const [at, step] of steps.entries()) {
-          const fresh = new RequestHead();
+          const fresh = new RequestHead(undefined, true);
           expect(readRequest(head, step, at)).toEqual(readRequest(fresh, step, at));
-          if (fresh.refusal !== undefined || fresh.headBytes === 0) head = new RequestHead();
+          if (fresh.refusal !== undefined || fresh.headBytes === 0) head = new RequestHead(undefined, true);
         }
       }),
       RUNS,
@@ -124,12 +137,15 @@ describe('a head that repeats the one before', () => {
   });
 
   it('is known by its bytes alone: the second and third request of a connection are told to repeat', () => {
-    const head = new RequestHead();
+    const head = new RequestHead(undefined, true);
     const repeats = ['/a', '/b', '/c'].map((path) => {
       readRequest(head, { text: `GET ${path} HTTP/1.1\r\nHost: a.test\r\n\r\n`, late: 0, written: true }, 0);
       return head.repeats;
     });
     expect(repeats).toEqual([false, true, true]);
+    const longer = `GET /longer HTTP/1.1\r\n${NOTED}`;
+    for (const text of [`GET / HTTP/1.1\r\n${NOTED}`, longer, longer])
+      expect(readRequest(head, { text, late: 0, written: true }, 0)).toMatchObject({ noted: ['x/1', '7'] });
     const other = 'GET /d HTTP/1.1\r\nHost: b.test\r\n\r\n';
     expect(readRequest(head, { text: other, late: 0, written: true }, 0)).toMatchObject({ host: 'b.test' });
     expect(head.repeats).toBe(false);
