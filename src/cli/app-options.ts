@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { Option } from 'commander';
 import type { Command } from 'commander';
 import type { DeployBody, PatchAppBody } from '../coreapi/schema.ts';
 import type { Context } from './context.ts';
@@ -18,12 +19,14 @@ export interface AppOptions {
   readonly port?: string;
   readonly env?: readonly string[];
   readonly unsetEnv?: readonly string[];
+  readonly protocol?: (typeof PROTOCOLS)[number];
   readonly probe?: string;
   readonly readOnly?: boolean;
   readonly policy?: readonly string[];
   readonly file?: string;
 }
 
+const PROTOCOLS = ['http1', 'h2c'] as const;
 const MAX_FILE_BYTES = 1024 * 1024;
 
 function collect(value: string, before: readonly string[] | undefined): string[] {
@@ -37,6 +40,11 @@ export function addRevisionOptions(command: Command): Command {
     .option('--cwd <dir>', 'the folder of the COMMAND, which then runs without an image (process engine)')
     .option('--port <port>', 'where it listens (default: what the image exposes, else 8080)')
     .option('--env <key=value>', 'an environment variable; may be repeated', collect)
+    .addOption(
+      new Option('--protocol <protocol>', 'what it speaks; h2c is HTTP/2 without TLS, as of gRPC').choices(
+        PROTOCOLS,
+      ),
+    )
     .option('--probe <probe>', 'how to tell that it serves: tcp, or a path that answers 200–399')
     .option('--read-only', 'its root file system cannot be written, /tmp can');
 }
@@ -91,6 +99,7 @@ export function revisionFields(options: AppOptions, words: readonly string[]): D
     ...(options.cwd !== undefined && { cwd: resolve(options.cwd) }),
     ...(options.port !== undefined && { port: wholeNumber('--port', options.port) }),
     ...(Object.keys(env).length > 0 && { env }),
+    ...(options.protocol !== undefined && { protocol: options.protocol }),
     ...(options.probe !== undefined && { probe: parseProbe(options.probe) }),
     ...(options.readOnly !== undefined && { readOnly: options.readOnly }),
   };

@@ -113,6 +113,9 @@ export interface Size extends RecordBase {
   readonly changedAtMs: Readonly<Partial<Record<ScaleDirection, number>>>;
 }
 
+/** What an app speaks behind its port: HTTP/1.1, or HTTP/2 without TLS from the first byte, as gRPC does. */
+export type AppProtocol = 'http1' | 'h2c';
+
 /** How to tell that a container serves: its port accepts (tcp), or a path answers 200–399 (http). */
 export type Probe = { readonly type: 'tcp' } | { readonly type: 'http'; readonly path: string };
 
@@ -138,6 +141,7 @@ export interface Revision extends RecordBase {
   readonly env: Readonly<Record<string, string>>;
   /** Where the app listens inside its container. The process engine gives the port instead, in `PORT`. */
   readonly port: number;
+  readonly protocol: AppProtocol;
   readonly probe: Probe;
   /** The root file system cannot be written; `/tmp` can. */
   readonly readOnly: boolean;
@@ -170,6 +174,8 @@ export interface Container extends RecordBase {
   readonly reason: string;
   readonly address: Address | null;
   readonly resources: Resources;
+  /** Its revision's. */
+  readonly protocol: AppProtocol;
   /** When it is to be replaced; null: never. */
   readonly expiresAtMs: number | null;
   /** Milliseconds each phase of its start took. */

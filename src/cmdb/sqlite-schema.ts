@@ -55,6 +55,10 @@ export const MIGRATIONS: readonly string[] = [
   ) WHERE kind = 'app';
   UPDATE records SET body = json_insert(body, '$.quota', json('null')) WHERE kind = 'tenant';
   `,
+  // Apps may speak HTTP/2; those before spoke HTTP/1.1.
+  `
+  UPDATE records SET body = json_insert(body, '$.protocol', 'http1') WHERE kind IN ('revision', 'container');
+  `,
 ];
 
 /** "Mayf" in the file's header: says whose database it is. */

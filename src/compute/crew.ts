@@ -71,7 +71,14 @@ export class Crew {
   endpoints(): Endpoint[] {
     return [this.current, this.next].flatMap((live) =>
       live?.state === 'ready' && live.address
-        ? [{ containerId: live.id, ...live.address, concurrencyLimit: this.concurrencyLimit }]
+        ? [
+            {
+              containerId: live.id,
+              ...live.address,
+              concurrencyLimit: this.concurrencyLimit,
+              protocol: live.container.protocol,
+            },
+          ]
         : [],
     );
   }

@@ -8,7 +8,7 @@ import { PlatformError } from '../errors.ts';
 import { MAX_ENV_KEYS, type DeployBody, type PutAppBody } from './schema-app.ts';
 
 /** The fields of a revision that a caller decides on. */
-export type RevisionContent = Pick<Revision, 'workload' | 'env' | 'port' | 'probe' | 'readOnly'>;
+export type RevisionContent = Pick<Revision, 'workload' | 'env' | 'port' | 'protocol' | 'probe' | 'readOnly'>;
 
 /** What an image reference resolved to. */
 export interface ImageFound {
@@ -18,8 +18,9 @@ export interface ImageFound {
 
 const DEFAULT_PORT = 8080;
 
-export function contentOf({ workload, env, port, probe, readOnly }: RevisionContent): RevisionContent {
-  return { workload, env, port, probe, readOnly };
+export function contentOf(content: RevisionContent): RevisionContent {
+  const { workload, env, port, protocol, probe, readOnly } = content;
+  return { workload, env, port, protocol, probe, readOnly };
 }
 
 export function sameContent(a: RevisionContent, b: RevisionContent): boolean {
@@ -28,13 +29,14 @@ export function sameContent(a: RevisionContent, b: RevisionContent): boolean {
 
 /** The content of an app given whole. `found` is there where `body.image` is; the schema has seen to the rest. */
 export function wholeContent(body: PutAppBody, found: ImageFound | undefined): RevisionContent {
-  return {
+  return checked({
     workload: wholeWorkload(body, found),
     env: body.env ?? {},
     port: body.port ?? found?.exposedPort ?? DEFAULT_PORT,
+    protocol: body.protocol ?? 'http1',
     probe: body.probe ?? { type: 'tcp' },
     readOnly: body.readOnly ?? false,
-  };
+  });
 }
 
 function wholeWorkload(
@@ -67,13 +69,21 @@ export function changedContent(
 ): RevisionContent {
   const workload = changedWorkload(body, current.workload, found);
   const becameImage = workload.type === 'image' && current.workload.type !== 'image';
-  return {
+  return checked({
     workload,
     env: changedEnv(body.env, current.env),
     port: body.port ?? (becameImage ? (found?.exposedPort ?? DEFAULT_PORT) : current.port),
+    protocol: body.protocol ?? current.protocol,
     probe: body.probe ?? current.probe,
     readOnly: body.readOnly ?? current.readOnly,
-  };
+  });
+}
+
+/** A probe asks in HTTP/1.1. */
+function checked(content: RevisionContent): RevisionContent {
+  if (content.protocol === 'h2c' && content.probe.type === 'http')
+    throw refused('probe', 'must be tcp for an app that speaks h2c alone');
+  return content;
 }
 
 function changedWorkload(body: DeployBody, current: Workload, found: ImageFound | undefined): Workload {

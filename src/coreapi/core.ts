@@ -118,6 +118,7 @@ class Core implements CoreApi {
       reason: request.reason,
       address: null,
       resources,
+      protocol: spec.revision.protocol,
       expiresAtMs: expiry(spec.app.policy, nowMs, this.#random()),
       phasesMs: {},
       enteredAtMs: { planned: nowMs },

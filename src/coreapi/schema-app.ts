@@ -133,6 +133,11 @@ export const probe = z
     default: { type: 'tcp' },
   });
 
+export const protocol = z.enum(['http1', 'h2c']).meta({
+  description: 'What the app speaks: HTTP/1.1, or HTTP/2 without TLS from the first byte, as gRPC does.',
+  default: 'http1',
+});
+
 const readOnly = z.boolean().meta({
   description: 'The root file system cannot be written; /tmp can.',
   default: false,
@@ -140,6 +145,7 @@ const readOnly = z.boolean().meta({
 
 const runtime = {
   port: port.optional(),
+  protocol: protocol.optional(),
   probe: probe.optional(),
   readOnly: readOnly.optional(),
 };

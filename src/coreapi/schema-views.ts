@@ -3,7 +3,7 @@
  * the same when a record is laid out anew.
  */
 import { z } from 'zod';
-import { probe } from './schema-app.ts';
+import { probe, protocol } from './schema-app.ts';
 
 const epochMs = (text: string) => z.int().meta({ description: `${text} Milliseconds since the epoch.` });
 const bytes = z.int().meta({ description: 'Bytes.' });
@@ -46,6 +46,7 @@ export const revisionView = z
     cwd: z.string().nullable(),
     env: z.record(z.string(), z.string()),
     port: z.int(),
+    protocol,
     probe,
     readOnly: z.boolean(),
     createdAtMs: epochMs('When it was deployed.'),

@@ -36,6 +36,7 @@ export function container(id: string, fields: Partial<NewRecord<'container'>> = 
     reason: 'a request came',
     address: null,
     resources: { cpu: 0.3, memoryBytes: 512 * 1024 * 1024, pidsMax: 256 },
+    protocol: 'http1',
     expiresAtMs: null,
     phasesMs: {},
     enteredAtMs: { planned: 1_700_000_000_000 },

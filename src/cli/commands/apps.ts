@@ -230,7 +230,7 @@ function describe(app: AppView, context: Context): string {
     ...(revision.cwd === null ? [] : ([['folder', revision.cwd]] satisfies [string, string][])),
     [
       'port',
-      `${revision.port}${revision.probe.type === 'http' ? `, serves when ${revision.probe.path} answers` : ''}`,
+      `${revision.port}${revision.protocol === 'h2c' ? ', HTTP/2 without TLS' : ''}${revision.probe.type === 'http' ? `, serves when ${revision.probe.path} answers` : ''}`,
     ],
     ['environment', Object.keys(revision.env).join(', ') || 'none'],
     [
