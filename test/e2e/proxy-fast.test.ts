@@ -55,7 +55,55 @@ function get(path: string, more = ''): string {
   return `GET ${path} HTTP/1.1\r\nHost: a.test\r\n${more}\r\n`;
 }
 
+/** No two of its pieces are alike. */
+function noise(length: number): Buffer {
+  const body = Buffer.alloc(length);
+  for (let at = 0; at + 4 <= length; at += 4) body.writeUInt32LE((at * 2_654_435_761) >>> 0, at);
+  return body;
+}
+
 describe('requests sent ahead', () => {
+  it('with large bodies arrive whole at an app that is slow to take them, also behind one that nobody took', async () => {
+    const [dropped, sent] = [3_000_000, 12_000_000];
+    const hash = createHash('sha1');
+    let slow: Socket | undefined;
+    let arrived = -1;
+    await using world = await front(
+      await rawUpstream((socket) => {
+        socket.on('data', (data: Buffer) => {
+          const text = data.toString('latin1');
+          if (text.startsWith('POST /early')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+          else if (text.startsWith('POST /slow')) {
+            arrived = 0;
+            (slow = socket).pause();
+            socket.unshift(data.subarray(text.indexOf('\r\n\r\n') + 4));
+          } else if (arrived >= 0) {
+            hash.update(data);
+            if ((arrived += data.length) === sent)
+              socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nwhole');
+          }
+        });
+      }),
+    );
+    await using client = await RawClient.open(world.proxy.port);
+    const post = (path: string, length: number) =>
+      `POST ${path} HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${length}\r\n\r\n`;
+    client.send(post('/early', dropped));
+    await client.saw('200 OK');
+    // In one go, so that the end of one body and the beginning of the next are read together.
+    client.send(Buffer.concat([noise(dropped), Buffer.from(post('/slow', sent)), noise(sent)]));
+    let before = -1;
+    await until('nothing to move any more', () => {
+      const { bytesWritten } = client.socket;
+      const still = slow !== undefined && bytesWritten === before;
+      before = bytesWritten;
+      return still;
+    });
+    slow?.resume();
+    await client.saw('whole');
+    expect(hash.digest('hex')).toBe(createHash('sha1').update(noise(sent)).digest('hex'));
+  });
+
   it('are answered in turn, each with its own answer, whatever their bodies are', async () => {
     await using world = await app((req, res) => {
       // The later ones are the quicker ones.

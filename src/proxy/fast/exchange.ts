@@ -194,7 +194,7 @@ export class Exchange implements AcquireRequest, Asker {
     let end = writeRequest(head, source, start, out, 0, origin);
     if (copied > 0) end += buffer.copy(out, end, from, to);
     scratch.send(up.socket, end);
-    if (to - from > copied) up.socket.write(buffer.subarray(from, to)); // which is nobody else's
+    if (to - from > copied) this.#lendOn(up, buffer, from, to);
     this.#awaitNext(up);
   }
 
@@ -208,12 +208,15 @@ export class Exchange implements AcquireRequest, Asker {
     }
     this.#bodyTouched = true;
     if (end - from <= COPY_BYTES) this.#context.scratch.copy(up.socket, buffer, from, end);
-    else {
-      up.socket.write(buffer.subarray(from, end));
-      if (up.socket.writableLength > 0) this.#client.lend();
-    }
+    else this.#lendOn(up, buffer, from, end);
     if (end < to) this.#client.putBy(buffer, end, to);
     this.#awaitNext(up);
+  }
+
+  /** Writes what was read without a copy; what the kernel does not take at once is not read over. */
+  #lendOn({ socket }: UpstreamConnection, buffer: Buffer, from: number, to: number): void {
+    socket.write(buffer.subarray(from, to));
+    if (socket.writableLength > 0) this.#client.lend();
   }
 
   drained(): void {
