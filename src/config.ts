@@ -37,8 +37,10 @@ export interface UpConfig {
   readonly engine: (typeof ENGINE_CHOICES)[number];
   /** Absolute path of the Docker engine's Unix socket. */
   readonly dockerSocket: string;
-  /** Proxy worker processes. */
+  /** Proxy processes; 1: the proxy is part of the program itself. */
   readonly workers: number;
+  /** How long a worker that is replaced (SIGHUP) may take to finish what it has in flight, WebSockets included. */
+  readonly workerDrainMs: number;
   /** CPU that containers may be promised in all, per CPU of the machine. */
   readonly cpuOvercommit: number;
   /** Absolute path of the file that gets a line for each request; `-` is standard output. Undefined: there is none. */
@@ -129,12 +131,6 @@ const token: Rule<string> = (raw, folder) => {
   throw new Refused('must be 16 to 256 printable characters without spaces');
 };
 
-const workers: Rule<number> = (raw) => {
-  const value = number({ min: 1, max: 64 })(raw, '');
-  if (value === 1) return value;
-  throw new Refused('must be 1: this version serves with one worker');
-};
-
 const port = number({ min: 0, max: 65_535 });
 
 /** A list from the file, repeated flags, or text with commas between. */
@@ -184,7 +180,13 @@ const SETTINGS: { readonly [K in keyof UpConfig]: Setting<UpConfig[K]> } = {
     fallback: () => '/var/run/docker.sock',
     rule: socketPath,
   },
-  workers: { flag: '--workers', env: 'MAYFLY_WORKERS', fallback: () => 1, rule: workers },
+  workers: { flag: '--workers', env: 'MAYFLY_WORKERS', fallback: () => 1, rule: number({ min: 1, max: 64 }) },
+  workerDrainMs: {
+    flag: '--worker-drain-ms',
+    env: 'MAYFLY_WORKER_DRAIN_MS',
+    fallback: () => 90_000,
+    rule: number({ min: 0, max: 3_600_000 }),
+  },
   cpuOvercommit: {
     flag: '--cpu-overcommit',
     env: 'MAYFLY_CPU_OVERCOMMIT',

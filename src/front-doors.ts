@@ -2,13 +2,16 @@
 import type { Clock } from './clock.ts';
 import type { UpConfig } from './config.ts';
 import type { Log } from './log.ts';
-import { blockList } from './networks.ts';
+import { randomBytes } from 'node:crypto';
 import { CertificateFiles } from './proxy/doors/certificate-files.ts';
 import type { CertificateChange } from './proxy/doors/certificates.ts';
-import type { ProxyOptions } from './proxy/server.ts';
+import type { DataPlaneSettings, DoorsAt } from './proxy/workers/settings.ts';
+import type { Address } from './proxy/workers/sockets.ts';
 
 export interface FrontDoors {
-  readonly options: Pick<ProxyOptions, 'tls' | 'trustedProxies' | 'proxyProtocolFrom'>;
+  readonly listen: DoorsAt<Address>;
+  /** As they are now: certificates may have changed since. */
+  settings(): Pick<DataPlaneSettings, 'tls' | 'trustedProxies' | 'proxyProtocolFrom'>;
   /** From now on changes of the files are told: on SIGHUP, and every few seconds. The returned function ends that. */
   watch(publish: (change: CertificateChange) => void): () => void;
 }
@@ -16,15 +19,24 @@ export interface FrontDoors {
 /** Errors: `invalid_config` (a file that cannot be used). */
 export function prepareDoors(config: UpConfig, clock: Clock, log: Log): FrontDoors {
   const { proxyHost: host, tlsPort: port, tlsCert, tlsKey, tlsDir: folder } = config;
-  const trustedProxies = blockList(config.trustedProxy);
-  const proxyProtocolFrom = blockList(config.proxyProtocolFrom);
+  const { trustedProxy: trustedProxies, proxyProtocolFrom } = config;
+  const http = { host, port: config.proxyPort };
   if (port === undefined)
-    return { options: { trustedProxies, proxyProtocolFrom }, watch: () => () => undefined };
+    return {
+      listen: { http },
+      settings: () => ({ trustedProxies, proxyProtocolFrom }),
+      watch: () => () => undefined,
+    };
   const pairs = tlsCert.map((certPath, i) => ({ certPath, keyPath: tlsKey[i] ?? '' }));
   const files = new CertificateFiles({ pairs, folder, clock, log });
-  const tls = { listen: { host, port }, certificates: files.certificates };
+  // The same in all processes that serve the port: each takes up a session that another has begun.
+  const ticketKeys = randomBytes(48).toString('hex');
   return {
-    options: { tls, trustedProxies, proxyProtocolFrom },
+    listen: { http, tls: { host, port } },
+    settings: () => ({
+      ...{ trustedProxies, proxyProtocolFrom },
+      tls: { certificates: files.certificates, ticketKeys },
+    }),
     watch(publish) {
       files.watch(publish);
       const reload = () => files.reload();

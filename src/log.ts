@@ -6,10 +6,10 @@ export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** JSON lines on stderr: stdout belongs to what the person asked for. */
-export function createLog(level: LogLevel): Logger {
+/** JSON lines on stderr: stdout belongs to what the person asked for. `fields` are part of every line. */
+export function createLog(level: LogLevel, fields: Readonly<Record<string, unknown>> | null = null): Logger {
   return pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    { level, base: fields, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ fd: 2, sync: true }),
   );
 }

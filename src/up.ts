@@ -25,9 +25,8 @@ import { createLog, type Log } from './log.ts';
 import { MetricsCollector } from './metrics/collector.ts';
 import { EventTally } from './metrics/event-tally.ts';
 import { startMetricsServer } from './metrics/server.ts';
-import { AccessLog } from './proxy/access-log/access-log.ts';
 import { blockList } from './networks.ts';
-import { startProxy } from './proxy/server.ts';
+import { startDataPlane } from './proxy/workers/data-plane.ts';
 
 /** Requests in flight, and containers told to stop, may take so long to end once the program is told to. */
 const DRAIN_MS = 10_000;
@@ -77,24 +76,28 @@ async function serve(
   closers.push(() => agent.close({ leaveRunning, timeoutMs: STOP_MS }));
   const containerNetworks = await refuseFrom();
 
-  const proxyAt = { host: config.proxyHost, port: config.proxyPort };
-  const proxy = await startProxy({
-    control: agent,
-    clock,
-    log,
-    listen: proxyAt,
-    ...doors.options,
-    refuseFrom: containerNetworks,
-    requestLog: openAccessLog(config, log, closers),
-  }).catch(portTaken('--proxy-port', proxyAt.port, { '--tls-port': config.tlsPort }));
+  const { logLevel, accessLog: path, accessLogSample: sample } = config;
+  const proxy = await startDataPlane({
+    ...{ control: agent, clock, log, count: config.workers, drainMs: config.workerDrainMs },
+    listen: doors.listen,
+    settings: () => ({
+      ...{
+        logLevel,
+        refuseFrom: containerNetworks,
+        accessLog: path === undefined ? undefined : { path, sample },
+      },
+      ...doors.settings(),
+    }),
+  }).catch(portTaken('--proxy-port', config.proxyPort, { '--tls-port': config.tlsPort }));
   closers.push(() => proxy.close({ graceMs: DRAIN_MS }));
   closers.push(doors.watch((change) => proxy.changeCertificates(change)));
+  closers.push(onHangUp(() => proxy.restart(), log));
   const metrics = new MetricsCollector({
     store,
     tally,
-    dataPlanes: () => Promise.resolve([{ worker: undefined, snapshot: proxy.snapshot() }]),
+    dataPlanes: () => proxy.snapshots(),
   });
-  const metricsUrl = await serveMetrics(config, metrics, containerNetworks, log, closers);
+  const metricsUrl = await serveMetrics(config, metrics, blockList(containerNetworks), log, closers);
   // Last, because from here on /readyz says that requests are served.
   const apiAt = { host: config.apiHost, port: config.apiPort };
   const api = await startCoreApi({
@@ -104,7 +107,7 @@ async function serve(
     log,
     listen: apiAt,
     metrics: () => metrics.render(),
-    refuseFrom: containerNetworks,
+    refuseFrom: blockList(containerNetworks),
   }).catch(portTaken('--api-port', apiAt.port));
   closers.push(() => api.close());
   leaveRunning = config.leaveRunning;
@@ -113,7 +116,7 @@ async function serve(
 
   const lines = [
     'Mayfly is up.',
-    `  apps      ${url(config.proxyHost, proxy.port)}, by hostname`,
+    `  apps      ${url(config.proxyHost, proxy.port)}, by hostname${config.workers > 1 ? `, ${config.workers} workers` : ''}`,
     ...(proxy.tlsPort === undefined ? [] : [`            ${url(config.proxyHost, proxy.tlsPort, 'https')}`]),
     `  Core API  ${url(config.apiHost, api.port)}`,
     ...(metricsUrl === undefined ? [] : [`  metrics   ${metricsUrl}`]),
@@ -128,14 +131,6 @@ async function serve(
     );
   }
   process.stdout.write(`${lines.join('\n')}\n`);
-}
-
-/** Closed after the proxy that writes to it. */
-function openAccessLog(config: UpConfig, log: Log, closers: (() => unknown)[]): AccessLog | undefined {
-  if (config.accessLog === undefined) return undefined;
-  const accessLog = new AccessLog({ path: config.accessLog, sample: config.accessLogSample, clock, log });
-  closers.push(() => accessLog.close());
-  return accessLog;
 }
 
 async function serveMetrics(
@@ -156,8 +151,8 @@ async function serveMetrics(
 
 interface OpenedEngine {
   readonly engine: Engine;
-  /** Where the platform's own servers take no connections from. Known once the engine is prepared. */
-  readonly refuseFrom: () => Promise<BlockList>;
+  /** Networks from which the platform's own servers take no connections. Known once the engine is prepared. */
+  readonly refuseFrom: () => Promise<readonly string[]>;
   /** What the person who starts it should know about the engine. */
   readonly note: string;
 }
@@ -168,7 +163,7 @@ async function openEngine(config: UpConfig, { path, nodeId }: DataDir, log: Log)
     try {
       const version = await dockerVersion(socketPath);
       const engine = openDockerEngine({ nodeId, socketPath, clock, log });
-      const refuseFrom = async () => blockList(await engine.containerSubnets());
+      const refuseFrom = () => engine.containerSubnets();
       return { engine, refuseFrom, note: ` ${version} at ${socketPath}` };
     } catch (thrown) {
       if (config.engine === 'docker' || !isPlatformError(thrown, 'engine_unavailable')) throw thrown;
@@ -178,7 +173,7 @@ async function openEngine(config: UpConfig, { path, nodeId }: DataDir, log: Log)
   const because = config.engine === 'auto' ? `; no Docker engine answers at ${socketPath}` : '';
   const limits = engine.capabilities.limits ? '' : ', nor are CPU and memory limited here';
   const note = `: apps run as plain processes, NOT isolated from each other or from this machine${limits}${because}`;
-  return { engine, refuseFrom: () => Promise.resolve(blockList([])), note };
+  return { engine, refuseFrom: () => Promise.resolve([]), note };
 }
 
 function openAgent(
@@ -214,6 +209,15 @@ function portTaken(
 
 function url(host: string, port: number, scheme = 'http'): string {
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** SIGHUP: new processes for what is served, while nobody notices. The returned function ends that. */
+function onHangUp(restart: () => Promise<void>, log: Log): () => void {
+  const hangUp = () => {
+    restart().catch((thrown: unknown) => log.warn({ err: thrown }, 'the workers were not replaced'));
+  };
+  process.on('SIGHUP', hangUp);
+  return () => process.off('SIGHUP', hangUp);
 }
 
 function nextSignal(): Promise<NodeJS.Signals> {

@@ -14,6 +14,7 @@ import { DEFAULT_DISPATCH_LIMITS } from './limits.ts';
 import type { DispatchLimits } from './limits.ts';
 import { shuttingDown, unknownHost } from './refusals.ts';
 import { RouteCache } from './route-cache.ts';
+import type { SharedSlots, SlotShares } from './slot-shares.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface DispatcherOptions {
@@ -22,6 +23,8 @@ export interface DispatcherOptions {
   readonly limits?: Partial<DispatchLimits> | undefined;
   /** No new request goes to this container until it is named again: pooled connections to it are to be closed. */
   readonly onRetire?: ((containerId: string) => void) | undefined;
+  /** Where other data planes use slots of the same containers. */
+  readonly shares?: SlotShares | undefined;
 }
 
 /** Gauges (now) and totals (since the start). */
@@ -40,7 +43,7 @@ export interface DispatcherStats {
   readonly retriesTotal: number;
 }
 
-export class Dispatcher implements DataPlane {
+export class Dispatcher implements DataPlane, SharedSlots {
   readonly #clock: Clock;
   readonly #limits: DispatchLimits;
   readonly #routes: RouteCache;
@@ -49,7 +52,7 @@ export class Dispatcher implements DataPlane {
   readonly #detach: () => void;
   #closed = false;
 
-  constructor({ control, clock, limits, onRetire }: DispatcherOptions) {
+  constructor({ control, clock, limits, onRetire, shares }: DispatcherOptions) {
     this.#clock = clock;
     this.#limits = { ...DEFAULT_DISPATCH_LIMITS, ...limits };
     this.#routes = new RouteCache((host) => control.resolve(host), clock, this.#limits);
@@ -61,7 +64,9 @@ export class Dispatcher implements DataPlane {
       holdTimeoutMs: this.#limits.holdTimeoutMs,
       onRetire: (containerId) => onRetire?.(containerId),
       onAppGone: (appId) => this.#routes.invalidate(appId, []),
+      shares,
     });
+    shares?.join(this);
     this.#detach = control.attach(this);
   }
 
@@ -121,6 +126,14 @@ export class Dispatcher implements DataPlane {
 
   abort(containerId: string): void {
     this.#fleet.abort(containerId);
+  }
+
+  setSlots(containerId: string, share: { readonly slots: number; readonly watched: boolean }): void {
+    this.#fleet.setSlots(containerId, share.slots, share.watched);
+  }
+
+  inFlight(containerId: string): number {
+    return this.#fleet.inFlight(containerId);
   }
 
   invalidate(change: { readonly appId: string; readonly hosts: readonly string[] }): void {

@@ -22,6 +22,7 @@ import type { HoldBudget } from './hold-queue.ts';
 import { Lease } from './lease.ts';
 import type { AcquireRequest, ColdStart, Flight, LeaseGiver, Wait } from './lease.ts';
 import { shuttingDown } from './refusals.ts';
+import type { SlotShares } from './slot-shares.ts';
 import { Upstream } from './upstream.ts';
 
 /** Activations in a row that may end without a usable container (drained as soon as ready) before the app has failed. */
@@ -38,6 +39,8 @@ export interface FleetOptions {
   readonly onRetire: (containerId: string) => void;
   /** The control plane does not know the app any more. */
   readonly onAppGone: (appId: string) => void;
+  /** Where other data planes use slots of the same containers. */
+  readonly shares?: SlotShares | undefined;
 }
 
 export class Fleet implements LeaseGiver {
@@ -132,7 +135,10 @@ export class Fleet implements LeaseGiver {
       app.fruitless = 0;
       waiter.resolve(this.#give(app, upstream, what.route, what.request, what));
     }
-    if (app.queue.size > 0 && app.flight === undefined && !app.hasUsable) this.#activate(app);
+    if (app.queue.size > 0) {
+      if (app.hasUsable) this.#options.shares?.short(app.id, app.queue.size);
+      else if (app.flight === undefined) this.#activate(app);
+    }
     this.#forgetIfDone(app);
   }
 
@@ -159,20 +165,36 @@ export class Fleet implements LeaseGiver {
       this.#options.onRetire(containerId);
       return { drained: true };
     }
+    const app = this.#apps.get(upstream.appId);
     if (options.onlyIfIdleSinceMs !== undefined) {
-      if (upstream.inFlight.size > 0) return { drained: false, lastActiveAtMs: this.#clock.nowMs() };
+      // Who waits for a slot that another data plane has is about to be given it.
+      const busy = upstream.inFlight.size > 0 || (upstream.usable && (app?.queue.size ?? 0) > 0);
+      if (busy) return { drained: false, lastActiveAtMs: this.#clock.nowMs() };
       if (upstream.lastActiveAtMs > options.onlyIfIdleSinceMs)
         return { drained: false, lastActiveAtMs: upstream.lastActiveAtMs };
     }
     this.#withdraw(upstream);
     const drained = upstream.drained();
-    const app = this.#apps.get(upstream.appId);
     if (app !== undefined) this.#serve(app);
     return drained;
   }
 
   abort(containerId: string): void {
     this.#upstreams.get(containerId)?.abort();
+  }
+
+  // ---- what is shared with other data planes
+
+  setSlots(containerId: string, slots: number, watched: boolean): void {
+    const upstream = this.#upstreams.get(containerId);
+    if (upstream === undefined) return;
+    upstream.setSlots(slots, watched);
+    const app = this.#apps.get(upstream.appId);
+    if (app !== undefined && app.queue.size > 0) this.#serve(app);
+  }
+
+  inFlight(containerId: string): number {
+    return this.#upstreams.get(containerId)?.inFlight.size ?? 0;
   }
 
   // ---- what leases ask (LeaseGiver)
@@ -191,6 +213,7 @@ export class Fleet implements LeaseGiver {
     if (upstream.gone) this.#forget(app, upstream);
     if (app.queue.size > 0) this.#serve(app);
     else if (!upstream.usable) this.#forgetIfDone(app);
+    if (upstream.watched) this.#options.shares?.freed(upstream.containerId);
   }
 
   connectFailed(lease: Lease): Promise<Lease> {
@@ -310,7 +333,7 @@ export class Fleet implements LeaseGiver {
       known.enable(endpoint, this.#clock.nowMs());
       return;
     }
-    const upstream = new Upstream(app.id, endpoint, this.#clock.nowMs());
+    const upstream = new Upstream(app.id, endpoint);
     this.#upstreams.set(endpoint.containerId, upstream);
     app.upstreams.push(upstream);
   }

@@ -10,11 +10,13 @@ import { Dispatcher } from './dispatcher.ts';
 import { Certificates } from './doors/certificates.ts';
 import type { Certificate, CertificateChange } from './doors/certificates.ts';
 import { Doors } from './doors/doors.ts';
+import type { ListenAt } from './doors/doors.ts';
 import { TlsStage } from './doors/tls-stage.ts';
 import { DEFAULT_DISPATCH_LIMITS, DEFAULT_TRANSPORT_LIMITS } from './limits.ts';
 import type { ProxyLimits } from './limits.ts';
 import { LatencyHistogram } from './latency.ts';
 import type { RequestLog } from './request-log.ts';
+import type { SlotShares } from './slot-shares.ts';
 import { SNAPSHOT_APPS } from './snapshot.ts';
 import type { ProxySnapshot } from './snapshot.ts';
 import type { ProxyLog } from './transport.ts';
@@ -23,8 +25,7 @@ import { UpstreamPool } from './upstream-pool.ts';
 
 /** Plain data. */
 export interface TlsDoor {
-  /** Port 0: any free one. */
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: ListenAt;
   /** Further ones come by `changeCertificates`. */
   readonly certificates: readonly Certificate[];
   /**
@@ -38,8 +39,7 @@ export interface ProxyOptions {
   readonly control: ControlPlane;
   readonly clock: Clock;
   readonly log: ProxyLog;
-  /** Port 0: any free one. */
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: ListenAt;
   /** A second door, over TLS. */
   readonly tls?: TlsDoor | undefined;
   readonly limits?: Partial<ProxyLimits> | undefined;
@@ -53,6 +53,18 @@ export interface ProxyOptions {
   readonly transport?: 'fast' | 'http' | undefined;
   /** Told of every request that is over; whoever gives it closes it after the proxy. */
   readonly requestLog?: RequestLog | undefined;
+  /** Where other data planes use slots of the same containers. */
+  readonly shares?: SlotShares | undefined;
+}
+
+export interface CloseOptions {
+  /** What is in flight or held may take so long; then it is broken. */
+  readonly graceMs: number;
+  /**
+   * Idle connections are not closed at once: each may ask once more and is told that it closes. Resolves when the last has
+   * gone, which a client's keep-alive may put off until `graceMs` are over.
+   */
+  readonly patient?: boolean;
 }
 
 export interface Proxy {
@@ -66,10 +78,10 @@ export interface Proxy {
   /** For TLS connections that come from now on; those that are open stay as they are. */
   changeCertificates(change: CertificateChange): void;
   /**
-   * Takes no further connection, lets what is in flight or held end for `graceMs`, then breaks it. Calling it again
-   * waits for the same end.
+   * Takes no further connection, lets what is in flight or held end, then breaks it. Calling it again waits for the same end,
+   * which may come sooner by that, never later.
    */
-  close(options: { readonly graceMs: number }): Promise<void>;
+  close(options: CloseOptions): Promise<void>;
 }
 
 /** Resolves when it listens. Errors: what `listen` gives, e.g. EADDRINUSE. */
@@ -83,6 +95,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     clock,
     limits,
     onRetire: (containerId) => transport.retire(containerId),
+    shares: options.shares,
   });
   const latency = new LatencyHistogram();
   const transport: Transports = new Transports(
@@ -106,16 +119,28 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   }
 
   let closing: Promise<void> | undefined;
-  const close = async (graceMs: number) => {
+  const over = new AbortController();
+  const finish = async () => {
+    await new Promise((resolve) => over.signal.addEventListener('abort', resolve));
     const closed = doors.close();
-    const patience = new AbortController();
-    const drained = transport.drain().then(() => patience.abort());
-    await Promise.race([drained, sleep(clock, graceMs, patience.signal).catch(() => undefined)]);
-    patience.abort();
     dispatcher.close();
     await new Promise((resolve) => setImmediate(resolve)); // what was held is refused
     await transport.close();
     await closed;
+  };
+  const close = ({ graceMs, patient = false }: CloseOptions) => {
+    closing ??= finish();
+    let ended: Promise<void>;
+    if (patient) {
+      transport.closeAfterNext();
+      ended = doors.shut();
+    } else {
+      void doors.close();
+      ended = transport.drain();
+    }
+    const late = sleep(clock, graceMs, over.signal).catch(() => undefined);
+    void Promise.race([ended, late]).then(() => over.abort());
+    return closing;
   };
   return {
     port,
@@ -132,7 +157,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       process: processStats(),
     }),
     changeCertificates: (change) => tls?.apply(change),
-    close: ({ graceMs }) => (closing ??= close(graceMs)),
+    close,
   };
 }
 

@@ -67,6 +67,10 @@ export class HttpTransport implements Transport {
     this.#options.pool.retire(containerId);
   }
 
+  closeAfterNext(): void {
+    this.#closing = true;
+  }
+
   async drain(): Promise<void> {
     void this.#stop();
     await this.#idle();

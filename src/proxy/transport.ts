@@ -39,6 +39,11 @@ export interface Transport {
   accept(socket: Socket, peer: Peer): void;
   /** No new request goes to this container: connections that are kept to it are closed. */
   retire(containerId: string): void;
+  /**
+   * Every connection closes with its next answer, and says so with it. An idle one stays open for that: a client may be
+   * asking on it at this moment, and would be told nothing.
+   */
+  closeAfterNext(): void;
   /** Connections close as soon as they have nothing in flight. Resolves when the last request is answered. */
   drain(): Promise<void>;
   /** Breaks whatever is still open. Resolves when everything is closed. */

@@ -39,6 +39,11 @@ export class Transports implements Transport {
     this.#http2.retire(containerId);
   }
 
+  closeAfterNext(): void {
+    this.#http1.closeAfterNext();
+    this.#http2.closeAfterNext();
+  }
+
   async drain(): Promise<void> {
     await Promise.all([this.#http1.drain(), this.#http2.drain()]);
   }

@@ -15,18 +15,22 @@ export class Upstream {
   endpoint: Endpoint;
   /** Whether new requests may go to it. */
   usable = true;
-  /** Epoch ms. What has just become ready counts as active: whoever woke it is about to come. */
-  lastActiveAtMs: number;
+  /**
+   * When a request to it was in flight here last, epoch ms; 0: never. That it is named is no activity: with several data planes
+   * one of them refuses to let go of it, and it is named again to the others, who know nothing of a request.
+   */
+  lastActiveAtMs = 0;
   /** When the control plane last heard that it serves, epoch ms. */
   observedAtMs = 0;
   readonly inFlight = new Set<InFlight>();
+  /** Whoever shares out its slots wants to hear when one is free. */
+  watched = false;
   #drains: ((result: DrainResult) => void)[] = [];
 
-  constructor(appId: string, endpoint: Endpoint, nowMs: number) {
+  constructor(appId: string, endpoint: Endpoint) {
     this.appId = appId;
     this.containerId = endpoint.containerId;
     this.endpoint = endpoint;
-    this.lastActiveAtMs = nowMs;
   }
 
   get hasSlot(): boolean {
@@ -54,10 +58,15 @@ export class Upstream {
     this.endpoint = endpoint;
     if (this.usable) return;
     this.usable = true;
-    this.lastActiveAtMs = nowMs;
     const drains = this.#drains;
     this.#drains = [];
     for (const resolve of drains) resolve({ drained: false, lastActiveAtMs: nowMs });
+  }
+
+  /** So many requests at once from now on; those beyond it that are in flight go on. */
+  setSlots(slots: number, watched: boolean): void {
+    this.endpoint = { ...this.endpoint, concurrencyLimit: slots };
+    this.watched = watched;
   }
 
   /** Takes it out of use; what is in flight goes on. */

@@ -25,6 +25,21 @@ const PROBE = join(import.meta.dirname, 'apps', 'probe.mjs');
 const MIB = 1024 ** 2;
 /** However few CPUs the machine has, the tests' containers find room. */
 const ROOM = ['--cpu-overcommit', '50'];
+const WORKERS_VARIABLE = 'MAYFLY_TEST_WORKERS';
+
+/** For every platform that this test file starts from here on. */
+export function useWorkers(count: number): void {
+  process.env[WORKERS_VARIABLE] = String(count);
+}
+
+function workersUnderTest(): number {
+  return Number(process.env[WORKERS_VARIABLE] ?? 1);
+}
+
+/** Which engines tests run on: with several workers one is enough, since the data plane knows nothing of engines. */
+function enginesUnderTest(): readonly EngineName[] {
+  return workersUnderTest() > 1 ? ['process'] : ENGINES;
+}
 
 /** Why tests of a platform on this engine cannot run here; undefined if they can. Makes the images they need. */
 export async function whyNot(engine: EngineName): Promise<string | undefined> {
@@ -36,7 +51,7 @@ export async function whyNot(engine: EngineName): Promise<string | undefined> {
 
 /** The same tests on each engine, on a platform that they share; it is disposed of after the last. */
 export function describeOnEngines(what: string, tests: (shared: () => Platform, engine: EngineName) => void) {
-  describe.each(ENGINES)(`${what} on the %s engine`, async (engine) => {
+  describe.each(enginesUnderTest())(`${what} on the %s engine`, async (engine) => {
     const reason = await whyNot(engine);
     let platform: Platform | undefined;
     beforeAll(async () => {
@@ -66,19 +81,23 @@ export interface AppOptions {
 export class Platform implements AsyncDisposable {
   readonly engine: EngineName;
   readonly data: string;
+  readonly #args: readonly string[];
   #program: Program;
   #runs = true;
 
   /** `args` are further words for this first program. */
   static async open(engine: EngineName, args: readonly string[] = []): Promise<Platform> {
     const data = await mkdtemp(join(tmpdir(), 'mayfly-e2e-'));
-    return new Platform(engine, data, await startProgram({ engine, data, args: [...ROOM, ...args] }));
+    const always = [...ROOM, '--workers', String(workersUnderTest())];
+    const program = await startProgram({ engine, data, args: [...always, ...args] });
+    return new Platform(engine, data, program, always);
   }
 
-  private constructor(engine: EngineName, data: string, program: Program) {
+  private constructor(engine: EngineName, data: string, program: Program, args: readonly string[]) {
     this.engine = engine;
     this.data = data;
     this.#program = program;
+    this.#args = args;
   }
 
   get program(): Program {
@@ -110,7 +129,7 @@ export class Platform implements AsyncDisposable {
     const { engine, data } = this;
     const { token, proxyPort } = this.#program;
     const apiPort = Number(new URL(this.#program.apiUrl).port);
-    this.#program = await startProgram({ engine, data, token, proxyPort, apiPort, args: ROOM });
+    this.#program = await startProgram({ engine, data, token, proxyPort, apiPort, args: this.#args });
     this.#runs = true;
   }
 

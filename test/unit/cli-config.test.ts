@@ -42,6 +42,7 @@ describe('the configuration', () => {
       engine: 'auto',
       dockerSocket: '/var/run/docker.sock',
       workers: 1,
+      workerDrainMs: 90_000,
       cpuOvercommit: 4,
       accessLog: undefined,
       accessLogSample: 1,
@@ -130,8 +131,8 @@ describe('the configuration', () => {
       '--engine must be one of auto, docker, process; it is "podman" on the command line',
     ],
     [
-      { flags: { workers: '4' } },
-      '--workers must be 1: this version serves with one worker; it is "4" on the command line',
+      { flags: { workers: '65' } },
+      '--workers must be a whole number from 1 to 64; it is "65" on the command line',
     ],
     [
       { flags: { cpuOvercommit: '0' } },
@@ -150,7 +151,7 @@ describe('the configuration', () => {
     expect(error.message).toBe(
       `proxyprot in ${path} is no setting; there are data, proxyHost, proxyPort, ` +
         'tlsPort, tlsCert, tlsKey, tlsDir, trustedProxy, proxyProtocolFrom, apiHost, apiPort, engine, ' +
-        'dockerSocket, workers, cpuOvercommit, accessLog, accessLogSample, metricsHost, metricsPort, ' +
+        'dockerSocket, workers, workerDrainMs, cpuOvercommit, accessLog, accessLogSample, metricsHost, metricsPort, ' +
         'leaveRunning, logLevel, operatorToken',
     );
   });

@@ -54,7 +54,14 @@ export function addUpCommand(program: Command, context: Context, done: (exitCode
       ),
     )
     .option('--docker-socket <path>', 'where the Docker engine listens (default: /var/run/docker.sock)')
-    .option('--workers <count>', 'proxy processes; only 1 for now (default: 1)')
+    .option(
+      '--workers <count>',
+      'proxy processes, 1 to 64; with 1 the proxy is part of the program itself (default: 1)',
+    )
+    .option(
+      '--worker-drain-ms <ms>',
+      'how long a worker that SIGHUP replaces may finish what it has in flight (default: 90000)',
+    )
     .option(
       '--cpu-overcommit <factor>',
       'CPU promised to containers, per CPU of the machine, 0.1 to 100 (default: 4)',

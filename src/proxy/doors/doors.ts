@@ -4,7 +4,7 @@
  * somebody else's.
  */
 import { createServer } from 'node:net';
-import type { AddressInfo, BlockList, ListenOptions, Server, Socket } from 'node:net';
+import type { AddressInfo, BlockList, Server, Socket } from 'node:net';
 import type { Clock } from '../../clock.ts';
 import type { ProxyCounters } from '../counters.ts';
 import { plainAddress } from '../forward-headers.ts';
@@ -14,6 +14,11 @@ import { isListed } from './peer.ts';
 import type { Peer } from './peer.ts';
 import { readOrigin } from './proxy-protocol/read-origin.ts';
 import type { TlsStage } from './tls-stage.ts';
+
+/** An address, port 0 for any free one; or a socket that is bound already, as an open file. */
+export type ListenAt =
+  | { readonly host: string; readonly port: number; readonly reusePort?: boolean | undefined }
+  | { readonly fd: number };
 
 export interface DoorsOptions {
   readonly clock: Clock;
@@ -36,14 +41,15 @@ export class Doors {
   /** Connections that have not passed yet. */
   readonly #waiting = new Set<Socket>();
   #connections = 0;
-  #closed: Promise<unknown> | undefined;
+  #shut: Promise<unknown> | undefined;
+  #closed = false;
 
   constructor(options: DoorsOptions) {
     this.#options = options;
   }
 
   /** Resolves with the port. With `tls`, clients are taken over TLS. Errors: what `listen` gives, e.g. EADDRINUSE. */
-  open(address: ListenOptions, tls?: TlsStage): Promise<number> {
+  open(address: ListenAt, tls?: TlsStage): Promise<number> {
     // A client that ends its side is answered by whoever serves it.
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
       this.#accept(socket, tls),
@@ -61,13 +67,19 @@ export class Doors {
     });
   }
 
-  /** Takes no further connection. Resolves when those that passed are closed, which is others' to do. */
-  async close(): Promise<void> {
-    this.#closed ??= Promise.all(
+  /** Takes no further connection; those that are coming in still do. Resolves when all are closed, which is others' to do. */
+  async shut(): Promise<void> {
+    this.#shut ??= Promise.all(
       this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
     );
+    await this.#shut;
+  }
+
+  /** Nobody comes in any more. Resolves when those that passed are closed, which is others' to do. */
+  async close(): Promise<void> {
+    this.#closed = true;
     for (const socket of this.#waiting) socket.destroy();
-    await this.#closed;
+    await this.shut();
   }
 
   #accept(socket: Socket, tls: TlsStage | undefined): void {
@@ -119,7 +131,7 @@ export class Doors {
   }
 
   #hold(socket: Socket): void {
-    if (this.#closed !== undefined) socket.destroy();
+    if (this.#closed) socket.destroy();
     this.#waiting.add(socket);
     socket.once('close', () => this.#waiting.delete(socket));
   }

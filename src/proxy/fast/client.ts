@@ -139,7 +139,7 @@ export class Client extends Timed {
 
   /** The answer is whole, the request has come: on to the next. */
   next(): void {
-    const { limits, closing } = this.#context;
+    const { limits, closesIdle } = this.#context;
     this.source = NOTHING;
     if (this.blocked) {
       this.#state = FLUSHING;
@@ -152,7 +152,7 @@ export class Client extends Timed {
     this.waitFor(limits.keepAliveMs);
     if (this.socket.isPaused()) this.socket.resume();
     if (from < to) this.#read(buffer, from, to);
-    else if (closing) this.close();
+    else if (closesIdle) this.close();
   }
 
   /** The answer is whole, and the last. */

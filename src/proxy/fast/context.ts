@@ -31,6 +31,8 @@ export interface FastContext {
   ended(): void;
   /** The transport takes no more requests: connections close after their answer. */
   readonly closing: boolean;
+  /** Connections close as soon as nothing is in flight on them, announced or not. */
+  readonly closesIdle: boolean;
   /** Hands a connection, whose unread bytes have been put back, to another transport. */
   handOver(client: Client, to: Elsewhere): void;
   /** The connection is closed. */

@@ -28,6 +28,7 @@ export class FastTransport implements Transport {
   readonly #acceptHttp2: Transport['accept'];
   #open = 0;
   #closing = false;
+  #closesIdle = false;
   #onIdle: (() => void)[] = [];
 
   /** `acceptHttp2` is given connections that begin with the greeting of HTTP/2; all that was read is put back. */
@@ -53,6 +54,11 @@ export class FastTransport implements Transport {
     this.#fallback.retire(containerId);
   }
 
+  closeAfterNext(): void {
+    this.#closing = true;
+    this.#fallback.closeAfterNext();
+  }
+
   async drain(): Promise<void> {
     this.#closeIdle();
     await Promise.all([this.#idle(), this.#fallback.drain()]);
@@ -75,6 +81,7 @@ export class FastTransport implements Transport {
 
   #closeIdle(): void {
     this.#closing = true;
+    this.#closesIdle = true;
     // Busy connections are told to close with their answer.
     for (const client of this.#clients) if (client.idle) client.closeSoon();
   }
@@ -82,6 +89,7 @@ export class FastTransport implements Transport {
   #createContext(deadlines: Deadlines, memory: ReadMemory): FastContext {
     const { dispatcher, clock, log, limits } = this.#options;
     const isClosing = () => this.#closing;
+    const closesIdle = () => this.#closesIdle;
     return {
       ...{ dispatcher, clock, log, limits, deadlines, memory },
       upstreams: this.#upstreams,
@@ -98,6 +106,9 @@ export class FastTransport implements Transport {
       },
       get closing() {
         return isClosing();
+      },
+      get closesIdle() {
+        return closesIdle();
       },
       handOver: (client, to) => {
         this.#clients.delete(client);

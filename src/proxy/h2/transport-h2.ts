@@ -2,7 +2,7 @@
  * The transport for clients that speak HTTP/2, over TLS or from the first byte of a plain connection. Each stream is an
  * `Exchange` like the requests of node:http: the same routes, admission, retries, deadlines, counters and log.
  */
-import { performServerHandshake } from 'node:http2';
+import { constants, performServerHandshake } from 'node:http2';
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream, ServerOptions } from 'node:http2';
 import type { Socket } from 'node:net';
 import { BufferSweep } from '../buffer-sweep.ts';
@@ -22,6 +22,10 @@ const CONNECTION_WINDOW_BYTES = 1024 * 1024;
 /** Streams that a client may reset at once, and per second after that; beyond, its connection is closed. */
 const RESET_BURST = 500;
 const RESETS_PER_SECOND = 50;
+/** A GOAWAY with this as its last stream refuses none (RFC 9113 §6.8). */
+const LAST_STREAM_ID = 2 ** 31 - 1;
+/** Longer than what a client has sent before it heard of that is under way. */
+const GOAWAY_PAUSE_MS = 1_000;
 /** What HTTP/2 counts for a header field beside its letters (RFC 9113 §10.5.1). */
 const FIELD_OVERHEAD_BYTES = 32;
 
@@ -78,11 +82,24 @@ export class H2Transport implements Transport {
       };
       this.#begin({ session, stream, headers, rawHeaders, peer, ended });
     });
-    if (this.#closing) http2.close();
+    if (this.#closing) this.#announceEnd(http2);
   }
 
   retire(containerId: string): void {
     this.#options.pool.retire(containerId);
+  }
+
+  closeAfterNext(): void {
+    this.#closing = true;
+    for (const { http2 } of this.#sessions) this.#announceEnd(http2);
+  }
+
+  /** The client is to make no further request here; what is on its way is served. */
+  #announceEnd(http2: ServerHttp2Session): void {
+    http2.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID);
+    this.#options.clock.after(GOAWAY_PAUSE_MS, () => {
+      if (!http2.destroyed) http2.close();
+    });
   }
 
   async drain(): Promise<void> {

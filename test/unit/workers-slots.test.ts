@@ -1,0 +1,283 @@
+/** Whatever is sent when, and whoever dies: a container is never given more requests than its limit, and nobody starves. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Lease } from '../../src/proxy/lease.ts';
+import { SlotLedger } from '../../src/proxy/workers/slot-ledger.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+import { LinkedWorker } from '../support/linked-worker.ts';
+import { activation, endpoint, ScriptedControlPlane } from '../support/scripted-control-plane.ts';
+import { DataPlanes } from '../../src/compute/data-planes.ts';
+
+/** A scripted control plane with as many data planes as join it. */
+class Control extends ScriptedControlPlane {
+  readonly planes = new DataPlanes();
+  override attach: ScriptedControlPlane['attach'] = (plane) => this.planes.attach(plane);
+}
+
+class Bench {
+  readonly clock = new FakeClock();
+  readonly control = new Control();
+  readonly ledger: SlotLedger;
+  readonly workers: LinkedWorker[] = [];
+  readonly #count: number;
+  readonly #manual: boolean;
+  /** Requests in flight by container, over all workers. */
+  readonly inFlight = new Map<string, number>();
+  readonly leases: { readonly worker: LinkedWorker; readonly lease: Lease }[] = [];
+  waiting = 0;
+  exceeded: string[] = [];
+  limit: number;
+
+  constructor({ workers, limit, manual = false }: { workers: number; limit: number; manual?: boolean }) {
+    this.#count = workers;
+    this.#manual = manual;
+    this.limit = limit;
+    this.ledger = new SlotLedger(workers);
+    this.control.app('a', {
+      activate: () => Promise.resolve(activation([endpoint('c1', 1, this.limit)], 'warm')),
+    });
+    for (let i = 0; i < workers; i++) this.join();
+  }
+
+  join(): void {
+    const { clock, control, ledger } = this;
+    this.workers.push(
+      new LinkedWorker({ clock, control, ledger, workers: this.#count, manual: this.#manual }),
+    );
+  }
+
+  publish(...containerIds: string[]): void {
+    this.control.planes.publish(
+      'a',
+      containerIds.map((id) => endpoint(id, 1, this.limit)),
+    );
+  }
+
+  request(worker: LinkedWorker | undefined): void {
+    if (worker === undefined) return;
+    this.waiting++;
+    void Promise.resolve(worker.dispatcher.acquire('a.test', { bodyBytes: 0 })).then(
+      (lease) => {
+        this.waiting--;
+        if (!this.workers.includes(worker)) return;
+        const { containerId } = lease.endpoint;
+        const now = (this.inFlight.get(containerId) ?? 0) + 1;
+        this.inFlight.set(containerId, now);
+        if (now > this.limit) this.exceeded.push(`${now} at ${containerId}, which takes ${this.limit}`);
+        this.leases.push({ worker, lease });
+      },
+      () => this.waiting--,
+    );
+  }
+
+  release(index: number): void {
+    const [held] = this.leases.splice(index % Math.max(1, this.leases.length), 1);
+    if (held === undefined) return;
+    const { containerId } = held.lease.endpoint;
+    this.inFlight.set(containerId, (this.inFlight.get(containerId) ?? 0) - 1);
+    held.lease.release();
+  }
+
+  die(index: number): void {
+    const [worker] = this.workers.splice(index % Math.max(1, this.workers.length), 1);
+    if (worker === undefined) return;
+    for (const held of this.leases.filter((one) => one.worker === worker)) {
+      this.leases.splice(this.leases.indexOf(held), 1);
+      const { containerId } = held.lease.endpoint;
+      this.inFlight.set(containerId, (this.inFlight.get(containerId) ?? 0) - 1);
+    }
+    worker.die();
+  }
+
+  /** Everything that is on its way arrives, and what follows from it too. */
+  async deliverAll(): Promise<void> {
+    for (let round = 0; round < 1_000; round++) {
+      await settle();
+      const pipes = this.workers.flatMap(({ toWorker, toControl }) => [toWorker, toControl]);
+      if (pipes.every(({ size }) => size === 0)) return;
+      for (const pipe of pipes) while (pipe.size > 0) pipe.deliver();
+    }
+    throw new Error('they never come to an end');
+  }
+
+  /** Answers what is in flight until nobody waits. */
+  async finish(): Promise<void> {
+    for (let round = 0; round < 2_000; round++) {
+      await this.deliverAll();
+      if (this.leases.length === 0) break;
+      this.release(0);
+    }
+  }
+}
+
+describe('the limit of a container, shared by workers', () => {
+  it('is divided among them: a warm request asks nobody', async () => {
+    const bench = new Bench({ workers: 2, limit: 100 });
+    bench.publish('c1');
+    await settle();
+    for (const worker of bench.workers) bench.request(worker); // finds the route
+    await settle();
+    const said = bench.workers.map(({ toControl }) => toControl.sent.length);
+    for (let i = 0; i < 49; i++) for (const worker of bench.workers) bench.request(worker);
+    await settle();
+    expect(bench.leases).toHaveLength(100);
+    expect(bench.workers.map(({ toControl }) => toControl.sent.length)).toEqual(said);
+  });
+
+  it('is all for one worker where the others have no use for it', async () => {
+    const bench = new Bench({ workers: 4, limit: 10 });
+    bench.publish('c1');
+    for (let i = 0; i < 15; i++) bench.request(bench.workers[0]);
+    await settle();
+    expect(bench.inFlight.get('c1')).toBe(10);
+    bench.release(0);
+    await settle();
+    expect(bench.inFlight.get('c1')).toBe(10);
+  });
+
+  it('comes back to equal shares when the others need theirs, as requests end', async () => {
+    const bench = new Bench({ workers: 2, limit: 10 });
+    bench.publish('c1');
+    for (let i = 0; i < 30; i++) bench.request(bench.workers[0]);
+    await settle();
+    for (let i = 0; i < 30; i++) bench.request(bench.workers[1]);
+    await settle();
+    const perWorker = () =>
+      bench.workers.map((one) => bench.leases.filter(({ worker }) => worker === one).length);
+    expect(perWorker()).toEqual([10, 0]);
+    for (let i = 0; i < 10; i++) {
+      bench.release(0);
+      await settle();
+    }
+    expect(perWorker()).toEqual([5, 5]);
+    expect(bench.exceeded).toEqual([]);
+  });
+
+  it('that is one goes round among workers that all want it', async () => {
+    const bench = new Bench({ workers: 4, limit: 1 });
+    bench.publish('c1');
+    for (let i = 0; i < 3; i++) for (const worker of bench.workers) bench.request(worker);
+    await settle();
+    const served: number[] = [];
+    while (bench.leases[0] !== undefined) {
+      expect(bench.leases).toHaveLength(1);
+      served.push(bench.workers.indexOf(bench.leases[0].worker));
+      bench.release(0);
+      await settle();
+    }
+    expect(served).toHaveLength(12);
+    // Nobody is served a third time before all have been served.
+    expect(new Set(served.slice(0, 5))).toEqual(new Set([0, 1, 2, 3]));
+    expect(bench.waiting).toBe(0);
+  });
+
+  it('of a worker that dies is the others’ at once', async () => {
+    const bench = new Bench({ workers: 2, limit: 4 });
+    bench.publish('c1');
+    for (let i = 0; i < 4; i++) bench.request(bench.workers[0]);
+    await settle();
+    for (let i = 0; i < 4; i++) bench.request(bench.workers[1]);
+    await settle();
+    bench.die(0);
+    await settle();
+    expect(bench.leases).toHaveLength(4);
+    expect(bench.waiting).toBe(0);
+  });
+
+  it('can be changed: raised at once, lowered as requests end', async () => {
+    const bench = new Bench({ workers: 2, limit: 8 });
+    bench.publish('c1');
+    for (let i = 0; i < 20; i++) for (const worker of bench.workers) bench.request(worker);
+    await settle();
+    expect(bench.inFlight.get('c1')).toBe(8);
+    bench.limit = 12;
+    bench.publish('c1');
+    await settle();
+    expect(bench.inFlight.get('c1')).toBe(12);
+    bench.limit = 3;
+    bench.publish('c1');
+    await settle();
+    for (let i = 0; i < 9; i++) {
+      bench.release(0);
+      await settle();
+    }
+    expect(bench.inFlight.get('c1')).toBe(3);
+    bench.release(0);
+    await settle();
+    expect(bench.inFlight.get('c1')).toBe(3);
+  });
+
+  it('is forgotten with the container, once its last request is over', async () => {
+    const bench = new Bench({ workers: 2, limit: 8 });
+    bench.publish('c1');
+    for (const worker of bench.workers) bench.request(worker);
+    await settle();
+    bench.publish();
+    await settle();
+    expect(bench.ledger.size).toBe(1);
+    await bench.finish();
+    expect(bench.ledger.size).toBe(0);
+    expect(bench.workers.map(({ remote }) => remote.shares.size)).toEqual([0, 0]);
+  });
+
+  const steps = fc.array(
+    fc.oneof(
+      { weight: 6, arbitrary: fc.record({ do: fc.constant('request' as const), which: fc.nat({ max: 7 }) }) },
+      {
+        weight: 5,
+        arbitrary: fc.record({ do: fc.constant('release' as const), which: fc.nat({ max: 50 }) }),
+      },
+      {
+        weight: 8,
+        arbitrary: fc.record({ do: fc.constant('deliver' as const), which: fc.nat({ max: 15 }) }),
+      },
+      {
+        weight: 2,
+        arbitrary: fc.record({ do: fc.constant('publish' as const), which: fc.nat({ max: 3 }) }),
+      },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('die' as const), which: fc.nat({ max: 7 }) }) },
+    ),
+    { maxLength: 120 },
+  );
+
+  it('is never exceeded, and lost to nobody, whatever arrives when (2,000 random lives)', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({ workers: fc.integer({ min: 1, max: 5 }), limit: fc.integer({ min: 1, max: 12 }) }),
+        steps,
+        async (shape, sequence) => {
+          const bench = new Bench({ ...shape, manual: true });
+          bench.publish('c1');
+          for (const { do: what, which } of sequence) {
+            const worker = bench.workers[which % bench.workers.length];
+            if (what === 'request') bench.request(worker);
+            else if (what === 'release') bench.release(which);
+            else if (what === 'deliver') (which % 2 === 0 ? worker?.toWorker : worker?.toControl)?.deliver();
+            else if (what === 'publish') bench.publish(...['c1', 'c2', 'c3'].slice(0, which % 4));
+            else {
+              bench.die(which);
+              bench.join();
+            }
+            // Microtasks only: pipes deliver when they are told to.
+            for (let i = 0; i < 8; i++) await Promise.resolve();
+          }
+          bench.publish('c1', 'c2');
+          await bench.finish();
+          expect(bench.exceeded).toEqual([]);
+          expect(bench.waiting).toBe(0);
+          expect(bench.workers.flatMap(({ failures }) => failures)).toEqual([]);
+          // Nothing of the limit is lost: one worker alone gets all of it.
+          for (let i = 0; i < shape.limit * 2; i++) bench.request(bench.workers[0]);
+          await bench.deliverAll();
+          expect([...bench.inFlight.values()].reduce((sum, one) => sum + one, 0)).toBe(shape.limit * 2);
+          await bench.finish();
+          bench.publish();
+          await bench.deliverAll();
+          expect(bench.ledger.size).toBe(0);
+          expect(bench.clock.pending).toBe(0);
+        },
+      ),
+      { numRuns: 2_000, endOnFailure: true },
+    );
+  }, 120_000);
+});
