@@ -6,6 +6,10 @@ export const claims = {
   /** A normalised hostname or `*.` wildcard. */
   host: (host: string) => `host:${host}`,
   nodeName: (name: string) => `node:${name}`,
-  /** At most one container of an app on a node takes its requests, and at most one is about to succeed it. */
-  slot: (appId: string, nodeId: string, slot: 'current' | 'next') => `slot:${appId}/${nodeId}/${slot}`,
+  certificate: (appId: string, name: string) => `certificate:${appId}/${name}`,
+  /**
+   * The places of an app: whichever container takes its requests, or is to, holds one of 0 … maxReplicas - 1, so there are
+   * never more of them; and at most one at a time is about to succeed one of those.
+   */
+  slot: (appId: string, slot: number | 'next') => `slot:${appId}/${slot}`,
 };

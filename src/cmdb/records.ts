@@ -147,6 +147,26 @@ export interface Revision extends RecordBase {
   readonly readOnly: boolean;
 }
 
+/**
+ * A certificate that a tenant gave for hosts of its app. The key is a secret: no answer, event or log line shows it, and it
+ * leaves the store for the data planes alone.
+ */
+export interface Certificate extends RecordBase {
+  readonly appId: string;
+  /** Unique within its app. */
+  readonly name: string;
+  /** The DNS names it is for, normalised: exact, or `*.` before a name, for exactly one label. */
+  readonly names: readonly string[];
+  readonly issuer: string;
+  /** SHA-256 of the certificate, in hex with colons. */
+  readonly fingerprint: string;
+  readonly notBeforeMs: number;
+  readonly expiresAtMs: number;
+  /** PEM: the certificate, then what leads from it to a root. */
+  readonly chainPem: string;
+  readonly keyPem: string;
+}
+
 export interface Resources {
   readonly cpu: number;
   readonly memoryBytes: number;
@@ -168,8 +188,8 @@ export interface Container extends RecordBase {
   readonly revisionId: string;
   readonly nodeId: string;
   readonly state: ContainerState;
-  /** Its part in serving the app: `current` takes the requests, `next` is to succeed it; null once it is to go. */
-  readonly slot: 'current' | 'next' | null;
+  /** Its place among those that serve the app, from 0; `next`: it is to succeed one of them; null once it is to go. */
+  readonly slot: number | 'next' | null;
   /** Why it is in this state, for people. */
   readonly reason: string;
   readonly address: Address | null;
@@ -219,6 +239,7 @@ export interface RecordOf {
   app: App;
   size: Size;
   revision: Revision;
+  certificate: Certificate;
   container: Container;
   node: Node;
 }

@@ -59,6 +59,12 @@ export const MIGRATIONS: readonly string[] = [
   `
   UPDATE records SET body = json_insert(body, '$.protocol', 'http1') WHERE kind IN ('revision', 'container');
   `,
+  // The one container of an app and node becomes the first of the app's.
+  `
+  UPDATE claims SET claim = substr(claim, 1, instr(claim, '/') - 1) || iif(claim GLOB '*/current', '/0', '/next')
+    WHERE claim GLOB 'slot:*/*/*';
+  UPDATE records SET body = json_set(body, '$.slot', 0) WHERE kind = 'container' AND body ->> '$.slot' = 'current';
+  `,
 ];
 
 /** "Mayf" in the file's header: says whose database it is. */

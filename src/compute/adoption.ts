@@ -46,7 +46,7 @@ function decideRecord(container: Container, here: EngineContainer | undefined): 
   if (state === 'planned' || state === 'starting') {
     return { action: 'end', container, reason: 'its start was cut off by a restart of its node' };
   }
-  if (slot !== 'current')
+  if (typeof slot !== 'number')
     return { action: 'end', container, reason: 'its succession was cut off by a restart of its node' };
   if (!here.address) return { action: 'end', container, reason: 'it has no address any more' };
   return {

@@ -4,7 +4,8 @@
  * it never goes round looking.
  */
 import { sleep, type Clock } from '../clock.ts';
-import type { CoreApi, NodeGateway, NodeRegistration } from '../coreapi/core-api.ts';
+import type { CoreApi, NodeGateway, NodeRegistration, SizedSpec } from '../coreapi/core-api.ts';
+import { wantedReplicas } from '../coreapi/decisions/size.ts';
 import { isPlatformError, PlatformError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type {
@@ -76,6 +77,7 @@ export class Agent implements ControlPlane, NodeGateway {
     const revision = await core.revision();
     this.#stopListening = engine.onExit((event) => this.#exited(event));
     await this.#adopt();
+    for (const spec of await core.wantedApps()) this.#supervisor(spec.app.id).changed(spec);
     this.#feed = this.#follow(revision);
   }
 
@@ -100,13 +102,14 @@ export class Agent implements ControlPlane, NodeGateway {
   async resolve(host: string): Promise<Route | undefined> {
     const spec = await this.#context.core.lookup(host);
     if (!spec) return undefined;
-    const { id, name, policy } = spec.app;
+    const { id, name, policy, hosts } = spec.app;
     return {
       appId: id,
       appName: name,
       holdRequests: policy.hold.requests,
       holdBytes: policy.hold.bytes,
       requestTimeoutMs: policy.requestTimeoutMs,
+      byName: hosts.includes(host),
     };
   }
 
@@ -229,6 +232,7 @@ export class Agent implements ControlPlane, NodeGateway {
     const [records, found] = await Promise.all([core.containersOn(nodeId), engine.listOwn()]);
     const adoptions = decideAdoption(records, found);
     await Promise.all(adoptions.map((adoption) => this.#carryOut(adoption)));
+    for (const supervisor of this.#supervisors.values()) supervisor.tookOver();
     const exits = this.#earlyExits ?? [];
     this.#earlyExits = undefined;
     for (const event of exits) this.#exited(event);
@@ -285,6 +289,7 @@ export class Agent implements ControlPlane, NodeGateway {
       try {
         for await (const change of core.watch(cursor, signal)) {
           if (change.kind === 'app') await this.#appChanged(change.id);
+          else if (change.kind === 'size') await this.#sizeChanged(change.id);
           cursor = change.revision;
         }
       } catch (thrown) {
@@ -299,9 +304,21 @@ export class Agent implements ControlPlane, NodeGateway {
   async #appChanged(appId: string): Promise<void> {
     const spec = await this.#context.core.spec(appId);
     this.#context.dataPlanes.invalidate({ appId, hosts: spec?.app.hosts ?? [] });
-    const supervisor = this.#supervisors.get(appId);
-    if (spec) supervisor?.changed(spec);
-    else supervisor?.deleted();
+    if (spec) this.#heard(spec);
+    else this.#supervisors.get(appId)?.deleted();
+  }
+
+  async #sizeChanged(appId: string): Promise<void> {
+    const spec = await this.#context.core.spec(appId);
+    if (spec) this.#heard(spec);
+  }
+
+  /** An app that nobody asks for concerns this node only where it is to have containers all the same. */
+  #heard(spec: SizedSpec): void {
+    const { app, size } = spec;
+    const known = this.#supervisors.get(app.id);
+    if (known) known.changed(spec);
+    else if (wantedReplicas(app.policy, size, false) > 0) this.#supervisor(app.id).changed(spec);
   }
 
   /** Too far behind to hear what changed: take every app that runs here as changed. */
@@ -310,6 +327,7 @@ export class Agent implements ControlPlane, NodeGateway {
     try {
       const revision = await core.revision();
       for (const appId of this.#supervisors.keys()) await this.#appChanged(appId);
+      for (const spec of await core.wantedApps()) this.#heard(spec);
       return revision;
     } catch (thrown) {
       log.warn({ err: thrown }, 'the state of the apps could not be read');

@@ -1,8 +1,8 @@
 /**
- * The containers of one app on one node: the one that serves, the one that is to succeed it, and those on their way out.
+ * The containers of one app on one node: those that serve or sleep, those that start, and those on their way out.
  *
  * This part only ends things, which may happen at any moment and take long: nobody waits for a drain, a stop or a removal.
- * What decides which container serves is the supervisor's.
+ * How many there are to be, and which, is the supervisor's.
  */
 import type { Container } from '../cmdb/records.ts';
 import { PlatformError } from '../errors.ts';
@@ -13,6 +13,8 @@ import { Live, type LiveState } from './live.ts';
 import { lastLines } from './start.ts';
 
 export interface CrewEvents {
+  /** Something else may have to be done now. */
+  readonly changed: () => void;
   /** A container serves no more, whatever the cause. */
   readonly released: (livedMs: number) => void;
   /** It died although it should have served. */
@@ -34,10 +36,6 @@ export class Crew {
   readonly #events: CrewEvents;
   readonly #lives = new Map<string, Live>();
   readonly #giveUp = new AbortController();
-  /** Takes the requests. */
-  current: Live | undefined;
-  /** Is to succeed it. */
-  next: Live | undefined;
   /** From the app's policy. */
   concurrencyLimit = 1;
   drainTimeoutMs = 0;
@@ -68,18 +66,44 @@ export class Crew {
     return live;
   }
 
+  /** Those that take requests, a successor that is ready included. */
+  ready(): Live[] {
+    return this.all().filter(({ state }) => state === 'ready');
+  }
+
+  /** Those that are being woken or put to rest; none of these rejects. */
+  changes(): Promise<PlatformError | undefined>[] {
+    return this.all().flatMap(({ change, isGoing }) => (change && !isGoing ? change : []));
+  }
+
+  /** From now on it takes requests. */
+  serve(live: Live): void {
+    live.state = 'ready';
+    live.lastActiveAtMs = this.#context.clock.nowMs();
+    this.publish();
+    this.#events.changed();
+  }
+
+  /** Has hold of the container while `work` changes it. A failure nobody foresaw is told here. */
+  change(live: Live, state: 'pausing' | 'waking', work: () => Promise<PlatformError | undefined>): void {
+    live.state = state;
+    live.change = work()
+      .catch((thrown: unknown) => {
+        this.#context.log.error(
+          { appId: this.#appId, containerId: live.id, state, err: thrown },
+          'it failed',
+        );
+        return PlatformError.from(thrown);
+      })
+      .finally(() => {
+        live.change = undefined;
+        this.#events.changed();
+      });
+  }
+
   endpoints(): Endpoint[] {
-    return [this.current, this.next].flatMap((live) =>
-      live?.state === 'ready' && live.address
-        ? [
-            {
-              containerId: live.id,
-              ...live.address,
-              concurrencyLimit: this.concurrencyLimit,
-              protocol: live.container.protocol,
-            },
-          ]
-        : [],
+    return this.ready().flatMap(({ id, address, container: { protocol } }) =>
+      address ? [{ containerId: id, ...address, concurrencyLimit: this.concurrencyLimit, protocol }] : [],
     );
   }
 
@@ -107,6 +131,12 @@ export class Crew {
       this.#keep(live);
     });
     if (end === 'failed') this.#events.died(live, reason, this.#livedMs(live));
+  }
+
+  /** Ends a start under way: it is not wanted any more. */
+  callOff(live: Live, reason: string): void {
+    live.isCalledOff = true;
+    live.abort.abort(new PlatformError('conflict', reason));
   }
 
   /** It died. */
@@ -160,10 +190,9 @@ export class Crew {
   #release(live: Live): void {
     live.state = 'ending';
     this.#context.deadlines.cancel(live.id);
-    if (this.current === live) this.current = undefined;
-    if (this.next === live) this.next = undefined;
     this.publish();
     this.#events.released(this.#livedMs(live));
+    this.#events.changed();
   }
 
   #livedMs(live: Live): number {

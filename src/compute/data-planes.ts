@@ -40,6 +40,20 @@ export class DataPlanes {
     return lastActiveAtMs === -Infinity ? { drained: true } : { drained: false, lastActiveAtMs };
   }
 
+  /** When a request was last in flight on it, epoch ms; -Infinity where no data plane has heard of it. It stays in use. */
+  async lastActiveAtMs(containerId: string): Promise<number> {
+    // Nothing has been idle since the beginning of time: so this drains nobody, and the answer says since when it is idle.
+    const results = await Promise.all(
+      [...this.#planes].map(([plane, { gone }]) =>
+        Promise.race([plane.drain(containerId, { onlyIfIdleSinceMs: 0 }), gone]),
+      ),
+    );
+    return Math.max(
+      -Infinity,
+      ...results.map((result) => (result.drained ? -Infinity : result.lastActiveAtMs)),
+    );
+  }
+
   #withhold(containerId: string): void {
     for (const [appId, endpoints] of this.#published) {
       const others = endpoints.filter((endpoint) => endpoint.containerId !== containerId);

@@ -1,10 +1,21 @@
 import type { Container } from '../cmdb/records.ts';
+import type { PlatformError } from '../errors.ts';
+import type { PhasesMs } from './start.ts';
 
 /**
- * Where a container is on this node, at this moment. Finer than the recorded state: `pausing` and `waking` last as long as
- * the engine's call does, `ending` is a drain or a stop under way, `ended` waits for its remains to be removed.
+ * Where a container is on this node, at this moment. Finer than the recorded state: `pausing` lasts from the question
+ * whether it is idle until it is frozen, `waking` as long as the engine's call does, `ending` is a drain or a stop under way,
+ * `ended` waits for its remains to be removed.
  */
 export type LiveState = 'starting' | 'ready' | 'pausing' | 'paused' | 'waking' | 'ending' | 'ended';
+
+/** How a container came to be ready. */
+export interface Awakening {
+  readonly kind: 'started' | 'resumed';
+  readonly phasesMs: PhasesMs;
+  /** On the monotonic clock. */
+  readonly atMs: number;
+}
 
 /** A container this node is responsible for. */
 export class Live {
@@ -17,9 +28,14 @@ export class Live {
   lastActiveAtMs: number;
   /** When it became ready; null before. */
   readyAtMs: number | null = null;
-  /** Attempts to replace it that failed, and the time before which there is no further one. */
-  failedReplacements = 0;
-  replaceNotBeforeMs = 0;
+  /** How it became ready last, since this program began. */
+  awakening: Awakening | undefined;
+  /** The one whose place it is to take. */
+  succeeds: Live | undefined;
+  /** Its start was ended because it is not wanted any more, which is no failure. */
+  isCalledOff = false;
+  /** It is being woken or put to rest; resolves with what went wrong. */
+  change: Promise<PlatformError | undefined> | undefined;
   /** A look whether it still serves, under way. */
   suspicion: Promise<void> | undefined;
   /** Its end, under way: first told, then done. */
@@ -37,5 +53,20 @@ export class Live {
 
   get id(): string {
     return this.container.id;
+  }
+
+  /** Whether nothing else has happened to it while somebody waited. A getter in between would be narrowed away. */
+  is(state: LiveState): boolean {
+    return this.state === state;
+  }
+
+  /** It starts while the one whose place it is to take serves on. */
+  get isSuccessor(): boolean {
+    return this.succeeds !== undefined && !this.succeeds.isGoing;
+  }
+
+  /** It is on its way out, or gone. */
+  get isGoing(): boolean {
+    return this.state === 'ending' || this.state === 'ended';
   }
 }

@@ -68,8 +68,10 @@ export interface PlanRequest {
   readonly nodeId: string;
   /** Why a container is wanted, for its record and event. */
   readonly reason: string;
-  /** A further container is wanted although one lives: its successor. */
+  /** It is to take the place of one that serves. */
   readonly successor: boolean;
+  /** The containers of the app that the node knows of already. */
+  readonly have: readonly string[];
 }
 
 export interface ContainerReport {
@@ -111,8 +113,9 @@ export interface CoreApi {
   spec(appId: string): Promise<SizedSpec | undefined>;
 
   /**
-   * The container that is to serve the app on this node: one that lives already, or a new one, placed and recorded as
-   * `planned`. However many ask at once, they get the same. Errors: `not_found`, `no_capacity`, `conflict`.
+   * A container that is to serve the app on this node and that the node does not have: one that is recorded already, or a
+   * new one, placed and recorded as `planned`. However many ask for the same, they get the same; and there are never more
+   * than are wanted. Errors: `not_found`, `no_capacity`, `conflict`, `invalid_transition` (there are as many as are wanted).
    */
   plan(request: PlanRequest): Promise<Plan>;
 
@@ -133,6 +136,9 @@ export interface CoreApi {
   scale(request: ScaleRequest): Promise<ScaleOutcome>;
 
   event(event: EventReport): Promise<void>;
+
+  /** The apps that are to have containers although nobody asks for them. */
+  wantedApps(): Promise<SizedSpec[]>;
 
   /** Makes the node known, and its reservations what its living containers really have. */
   register(node: NodeRegistration): Promise<Node>;

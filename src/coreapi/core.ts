@@ -25,8 +25,9 @@ import type {
 import { isLiving, transition } from './decisions/lifecycle.ts';
 import { fits, reserve } from './decisions/placement.ts';
 import { chooseReclaim, sleepersFor } from './decisions/reclaim.ts';
-import { wantedResources } from './decisions/size.ts';
-import { expiry } from './decisions/upkeep.ts';
+import { expiry } from './decisions/lifetime.ts';
+import { wantedReplicas, wantedResources } from './decisions/size.ts';
+import { chooseSlot } from './decisions/slots.ts';
 import { listAll } from './list-all.ts';
 import { retryConflicts } from './retry-conflicts.ts';
 import { Scaling } from './scaling.ts';
@@ -94,11 +95,20 @@ class Core implements CoreApi {
     const spec = await this.spec(appId);
     if (!spec) throw new PlatformError('not_found', `app ${appId} does not exist`);
 
-    const current = await this.#slot(appId, nodeId, 'current');
-    const next = await this.#slot(appId, nodeId, 'next');
-    if (current && !request.successor) return { action: 'run', ...spec, container: current };
-    if (next && request.successor) return { action: 'run', ...spec, container: next };
-    if (next) return { action: 'run', ...spec, container: await this.#promote(next) };
+    const own = await listAll(this.#store, 'container', { appId });
+    const seat = chooseSlot({ containers: own, spec, request });
+    if (seat.choice === 'known') return { action: 'run', ...spec, container: seat.container };
+    if (seat.choice === 'promote')
+      return { action: 'run', ...spec, container: await this.#promote(seat.container, seat.slot) };
+    if (seat.choice === 'enough') {
+      const { count } = seat;
+      throw new PlatformError(
+        'invalid_transition',
+        `app ${spec.app.name} has as many containers as are wanted (${count})`,
+        { retryAfterMs: 1_000 },
+      );
+    }
+    const { slot } = seat;
 
     const node = await this.#store.get('node', nodeId);
     if (!node) throw new PlatformError('not_found', `node ${nodeId} is not registered`);
@@ -106,7 +116,6 @@ class Core implements CoreApi {
     if (!fits(node, resources)) return this.#makeRoom(node, spec);
 
     const nowMs = this.#clock.nowMs();
-    const slot = request.successor && current ? 'next' : 'current';
     const container: NewRecord<'container'> = {
       id: newId('ctr', nowMs),
       createdAtMs: nowMs,
@@ -125,7 +134,7 @@ class Core implements CoreApi {
     };
     const reserved = reserve(node, resources, 1);
     await this.#commit([
-      { op: 'create', kind: 'container', record: container, claims: [claims.slot(appId, nodeId, slot)] },
+      { op: 'create', kind: 'container', record: container, claims: [claims.slot(appId, slot)] },
       { op: 'update', kind: 'node', id: nodeId, ifGeneration: node.generation, set: { reserved } },
       this.#containerEvent(container, {
         reservedCpu: reserved.cpu,
@@ -166,9 +175,9 @@ class Core implements CoreApi {
   }
 
   /** The successor of a container that is no more takes its place. */
-  async #promote(next: Container): Promise<Container> {
-    await this.#commit([promotion(next)]);
-    return { ...next, slot: 'current', generation: next.generation + 1 };
+  async #promote(next: Container, slot: number): Promise<Container> {
+    await this.#commit([promotion(next, slot)]);
+    return { ...next, slot, generation: next.generation + 1 };
   }
 
   async report(containerId: string, report: ContainerReport): Promise<Container> {
@@ -217,9 +226,9 @@ class Core implements CoreApi {
       }
     }
     // Whoever was to succeed a container that gives up its slot takes it in the same commit.
-    if (before.slot === 'current' && changed.slot === null) {
-      const next = await this.#slot(before.appId, before.nodeId, 'next');
-      if (next) operations.push(promotion(next));
+    if (typeof before.slot === 'number' && changed.slot === null) {
+      const next = await this.#store.findByClaim('container', claims.slot(before.appId, 'next'));
+      if (next) operations.push(promotion(next, before.slot));
     }
     await this.#commit(operations);
     return { ...after, generation: before.generation + 1 };
@@ -313,6 +322,14 @@ class Core implements CoreApi {
     return listAll(this.#store, 'container', { nodeId });
   }
 
+  async wantedApps(): Promise<SizedSpec[]> {
+    const sizes = await listAll(this.#store, 'size', {});
+    const specs = await Promise.all(sizes.map(({ id }) => this.spec(id)));
+    return specs.filter(
+      (spec) => spec !== undefined && wantedReplicas(spec.app.policy, spec.size, false) > 0,
+    ) as SizedSpec[];
+  }
+
   watch(since: number, signal: AbortSignal): AsyncIterable<Change> {
     return this.#store.watch(since, signal);
   }
@@ -325,10 +342,6 @@ class Core implements CoreApi {
     const container = await this.#store.get('container', id);
     if (!container) throw new PlatformError('not_found', `container ${id} does not exist`);
     return container;
-  }
-
-  #slot(appId: string, nodeId: string, slot: 'current' | 'next'): Promise<Container | undefined> {
-    return this.#store.findByClaim('container', claims.slot(appId, nodeId, slot));
   }
 
   #containerEvent(container: NewRecord<'container'>, figures: EventReport['figures']): Operation {
@@ -366,13 +379,13 @@ class Core implements CoreApi {
 }
 
 /** The operation that makes a successor the one that takes the requests. */
-function promotion({ id, generation, appId, nodeId }: Container): Operation {
+function promotion({ id, generation, appId }: Container, slot: number): Operation {
   return {
     op: 'update',
     kind: 'container',
     id,
     ifGeneration: generation,
-    set: { slot: 'current' },
-    claims: [claims.slot(appId, nodeId, 'current')],
+    set: { slot },
+    claims: [claims.slot(appId, slot)],
   };
 }

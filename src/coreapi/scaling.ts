@@ -166,7 +166,7 @@ export class Scaling {
 
 /** It takes the app's requests, sleeps, or is about to serve; a successor and those that go do not count. */
 function holdsSlot(container: Container): boolean {
-  return isLiving(container) && container.slot !== null && container.slot !== 'next';
+  return isLiving(container) && typeof container.slot === 'number';
 }
 
 function wantedOf({ replicas, cpu, memoryBytes }: ScaleRequest): Partial<Extent> {

@@ -80,7 +80,7 @@ async function startContainer(appName: string): Promise<string> {
   await core.register({ nodeId: 'node_1', name: 'here', engine: 'docker', capacity });
   const { id: appId } = JSON.parse(await ok(['apps', 'show', appName, '--json'])) as { id: string };
   const reason = 'a request for hello.localhost came while the app slept';
-  const plan = await core.plan({ appId, nodeId: 'node_1', reason, successor: false });
+  const plan = await core.plan({ appId, nodeId: 'node_1', reason, successor: false, have: [] });
   if (plan.action !== 'run') throw new Error('the node is full');
   const { id } = plan.container;
   await core.report(id, { state: 'starting', reason });

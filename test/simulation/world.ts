@@ -12,11 +12,13 @@ import { SimulatedMachine, type Fault, type Happening } from '../../src/compute/
 import { openSimulatedEngine, type SimulatedEngine } from '../../src/compute/simulated/simulated-engine.ts';
 import { Apps } from '../../src/coreapi/apps.ts';
 import { createCore } from '../../src/coreapi/core.ts';
+import type { CoreApi } from '../../src/coreapi/core-api.ts';
 import { ensureDefaults } from '../../src/coreapi/grades.ts';
 import { listAll } from '../../src/coreapi/list-all.ts';
 import type { Principal } from '../../src/coreapi/tokens.ts';
 import { PlatformError, type ErrorCode } from '../../src/errors.ts';
 import { silentLog } from '../../src/log.ts';
+import type { DataPlane } from '../../src/proxy/control-plane.ts';
 import { Dispatcher } from '../../src/proxy/dispatcher.ts';
 import type { Lease } from '../../src/proxy/lease.ts';
 import type { StartSpec } from '../../src/compute/engine.ts';
@@ -35,6 +37,7 @@ export interface AppInput {
 interface Program {
   readonly life: Life;
   readonly engine: SimulatedEngine;
+  readonly core: CoreApi;
   readonly agent: Agent;
   readonly dispatcher: Dispatcher;
 }
@@ -64,6 +67,11 @@ export class World {
   readonly outcomes: Outcome[] = [];
   /** How the starts from now on go, by app id. */
   readonly faults = new Map<string, Fault>();
+  /** The most containers that were ever wanted of an app, by app id; one unless told. */
+  readonly #widest = new Map<string, number>();
+  /** How many containers its data plane was told of last, by app id, and the fewest that it is promised from now on. */
+  readonly #named = new Map<string, number>();
+  readonly #promised = new Map<string, number>();
   /** Containers' requests in flight as the visitors know it. */
   readonly #inFlight = new Map<string, number>();
   readonly #capacity: { cpu: number; memoryBytes: number };
@@ -112,8 +120,9 @@ export class World {
       clock,
       log: silentLog,
     });
+    agent.attach(this.#ear());
     const dispatcher = new Dispatcher({ control: agent, clock });
-    this.#program = { life, engine, agent, dispatcher };
+    this.#program = { life, engine, core, agent, dispatcher };
     return this;
   }
 
@@ -146,6 +155,57 @@ export class World {
     const signal = new AbortController().signal;
     const body = { name, hosts, command: ['serve'], cwd: '/', policy };
     return (await apps.create(principal, body, { signal })).app;
+  }
+
+  /** An instruction to have so many containers. */
+  async scale(name: string, replicas: number): Promise<void> {
+    const { id, policy } = await this.#find(name);
+    this.#widest.set(id, policy.maxReplicas);
+    const request = { appId: id, by: 'instruction', reason: 'somebody said so', replicas } as const;
+    await this.#running.core.scale(request);
+  }
+
+  async change(name: string, policy: Partial<Policy>): Promise<void> {
+    const { apps, principal } = this.#apps();
+    this.#promised.delete((await this.#find(name)).id);
+    await apps.change(principal, name, { policy }, { signal: new AbortController().signal });
+  }
+
+  async #find(name: string): Promise<App> {
+    const app = (await this.store.list('app')).find((one) => one.name === name);
+    if (!app) throw new PlatformError('not_found', name);
+    return app;
+  }
+
+  /** From now on a visitor of the app is promised so many ready containers, as soon as there are so many. */
+  async promise(name: string, count: number): Promise<void> {
+    this.#promised.set((await this.#find(name)).id, count);
+  }
+
+  /** More containers than the policies allow, as the records have it. */
+  async excess(): Promise<string[]> {
+    const seated = (await this.containers()).filter(({ slot }) => slot !== null);
+    return (await this.store.list('app')).flatMap(({ id, policy }) => {
+      const own = seated.filter(({ appId }) => appId === id);
+      const next = own.filter(({ slot }) => slot === 'next').length;
+      const serving = own.length - next;
+      return serving > policy.maxReplicas || next > 1 ? [`${id} has ${serving} and ${next}`] : [];
+    });
+  }
+
+  #ear(): DataPlane {
+    return {
+      endpoints: (appId, { length }) => {
+        const promised = this.#promised.get(appId) ?? 0;
+        const before = this.#named.get(appId) ?? 0;
+        if (before >= promised && length < promised)
+          this.violations.push(`${appId} has ${length} ready, and ${promised} are promised`);
+        this.#named.set(appId, length);
+      },
+      drain: () => Promise.resolve({ drained: true }),
+      abort: () => undefined,
+      invalidate: () => undefined,
+    };
   }
 
   async deploy(name: string): Promise<void> {
@@ -256,7 +316,8 @@ export class World {
       const starting = this.machine
         .list()
         .filter((one) => one.spec.appId === appId && !one.exit && !one.isListening);
-      if (starting.length > 1)
+      const allowed = this.#widest.get(appId ?? '') ?? 1;
+      if (starting.length > allowed)
         this.violations.push(`${starting.length} containers of ${appId ?? ''} start at once`);
     }
   }

@@ -12,6 +12,8 @@ import { simulatedReadiness } from '../../src/compute/readiness.ts';
 import { SimulatedMachine, type Fault } from '../../src/compute/simulated/machine.ts';
 import { openSimulatedEngine, type SimulatedEngine } from '../../src/compute/simulated/simulated-engine.ts';
 import { createCore } from '../../src/coreapi/core.ts';
+import type { CoreApi, ScaleOutcome } from '../../src/coreapi/core-api.ts';
+import type { Extent, ScaleBy } from '../../src/coreapi/decisions/scale.ts';
 import { Apps } from '../../src/coreapi/apps.ts';
 import { ensureDefaults } from '../../src/coreapi/grades.ts';
 import { listAll } from '../../src/coreapi/list-all.ts';
@@ -50,7 +52,10 @@ export class NodeUnderTest {
   /** What the data planes were told last, by app id, and how often. */
   readonly endpoints = new Map<string, readonly Endpoint[]>();
   published = 0;
+  /** How many were named at once, at each telling, by app id. */
+  readonly namedAtOnce = new Map<string, number[]>();
   engine!: SimulatedEngine;
+  core!: CoreApi;
   agent!: Agent;
   dispatcher!: Dispatcher;
   readonly #options: NodeUnderTestOptions;
@@ -73,6 +78,7 @@ export class NodeUnderTest {
       return !this.isDeaf && engine.listening(address);
     };
     this.engine = engine;
+    this.core = createCore({ store: this.#unreliable(this.store), clock, random: () => 0.5 });
     this.agent = await Agent.open({
       node: {
         nodeId: NODE_ID,
@@ -80,7 +86,7 @@ export class NodeUnderTest {
         capacity: this.#options.capacity ?? { cpu: 8, memoryBytes: 8 * 2 ** 30 },
       },
       engine: hooked(engine, () => this.hooks),
-      core: createCore({ store: this.#unreliable(this.store), clock, random: () => 0.5 }),
+      core: this.core,
       readiness: simulatedReadiness({ listening }, clock),
       clock,
       log: silentLog,
@@ -96,6 +102,7 @@ export class NodeUnderTest {
       endpoints: (appId, endpoints) => {
         this.published++;
         this.endpoints.set(appId, endpoints);
+        this.namedAtOnce.set(appId, [...(this.namedAtOnce.get(appId) ?? []), endpoints.length]);
       },
       drain: () => Promise.resolve({ drained: true }),
       abort: () => undefined,
@@ -160,6 +167,11 @@ export class NodeUnderTest {
   async change(name: string, policy: Partial<Policy>): Promise<void> {
     const { apps, principal } = this.#apps();
     await apps.change(principal, name, { policy }, { signal: NO_SIGNAL });
+  }
+
+  async scale(name: string, wanted: Partial<Extent>, by: ScaleBy = 'instruction'): Promise<ScaleOutcome> {
+    const app = (await this.store.list('app')).find((one) => one.name === name);
+    return this.core.scale({ appId: app?.id ?? '', by, reason: 'the test says so', ...wanted });
   }
 
   async deleteApp(name: string): Promise<void> {

@@ -79,7 +79,7 @@ export function container(change: Partial<Container> = {}): Container {
     revisionId: 'rev_1',
     nodeId: 'node_1',
     state: 'ready',
-    slot: 'current',
+    slot: 0,
     reason: '',
     address: { host: '10.0.0.2', port: 8080 },
     resources: { cpu, memoryBytes, pidsMax },

@@ -26,7 +26,7 @@ const STATES: ContainerState[] = ['planned', 'starting', 'ready', 'paused', 'dra
 const STATUSES: (EngineStatus | 'absent')[] = ['created', 'running', 'paused', 'exited', 'absent'];
 const isOver = (state: ContainerState) => state === 'stopped' || state === 'failed';
 const slotOf = (state: ContainerState): Container['slot'] =>
-  isOver(state) || state === 'draining' ? null : 'current';
+  isOver(state) || state === 'draining' ? null : 0;
 
 describe('after a restart, of what the records say and what the engine says', () => {
   const table: [ContainerState, string][] = [

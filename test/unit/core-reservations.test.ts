@@ -9,6 +9,7 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { app, policy, revision } from '../support/records.ts';
 
 const APPS = [0.1, 0.3, 0.7];
+const MAX_REPLICAS = 3;
 const STATES = ['starting', 'ready', 'paused', 'draining', 'stopped', 'failed'] as const;
 
 const step = fc.oneof(
@@ -16,6 +17,7 @@ const step = fc.oneof(
     do: fc.constant('plan' as const),
     app: fc.nat({ max: 2 }),
     successor: fc.boolean(),
+    knows: fc.boolean(),
     core: fc.nat({ max: 1 }),
   }),
   fc.record({
@@ -24,11 +26,17 @@ const step = fc.oneof(
     state: fc.constantFrom(...STATES),
     core: fc.nat({ max: 1 }),
   }),
+  fc.record({
+    do: fc.constant('scale' as const),
+    app: fc.nat({ max: 2 }),
+    replicas: fc.integer({ min: 1, max: MAX_REPLICAS }),
+    core: fc.nat({ max: 1 }),
+  }),
   fc.record({ do: fc.constant('forget' as const), which: fc.nat({ max: 9 }), core: fc.nat({ max: 1 }) }),
   fc.record({ do: fc.constant('register' as const), core: fc.nat({ max: 1 }) }),
 );
 
-it('reservations never drift, and no slot is held twice', async () => {
+it('reservations never drift, no slot is held twice, and no app has more containers than its policy allows', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { maxLength: 25 }),
@@ -48,7 +56,7 @@ it('reservations never drift, and no slot is held twice', async () => {
           const { generation: _a, ...record } = app({
             id,
             revisionId: `rev_${index}`,
-            policy: policy({ cpu }),
+            policy: policy({ cpu, maxReplicas: MAX_REPLICAS }),
           });
           const { generation: _b, ...first } = revision({ id: `rev_${index}`, appId: id });
           await store.commit([
@@ -68,9 +76,17 @@ it('reservations never drift, and no slot is held twice', async () => {
                   nodeId: 'node_1',
                   reason: '',
                   successor: one.successor,
+                  have: one.knows ? known.map(({ id }) => id) : [],
                 });
               case 'report':
                 return core.report(idOf(one.which), { state: one.state, reason: '' });
+              case 'scale':
+                return core.scale({
+                  appId: `app_${one.app}`,
+                  by: 'instruction',
+                  replicas: one.replicas,
+                  reason: '',
+                });
               case 'forget':
                 return core.forget(idOf(one.which));
               case 'register':
@@ -98,6 +114,12 @@ it('reservations never drift, and no slot is held twice', async () => {
           );
           const slots = living.flatMap(({ appId, slot }) => (slot === null ? [] : [`${appId} ${slot}`]));
           expect(new Set(slots).size).toBe(slots.length);
+          for (const [index] of APPS.entries()) {
+            const seated = living.filter(
+              ({ appId, slot }) => appId === `app_${index}` && typeof slot === 'number',
+            );
+            expect(seated.length).toBeLessThanOrEqual(MAX_REPLICAS);
+          }
         }
       },
     ),

@@ -6,6 +6,7 @@ import type { App, Container, ContainerState, RecordOf } from '../../src/cmdb/re
 import type { Operation, Store } from '../../src/cmdb/store.ts';
 import { createCore } from '../../src/coreapi/core.ts';
 import type { CoreApi, Plan } from '../../src/coreapi/core-api.ts';
+import { unscaled } from '../../src/coreapi/decisions/size.ts';
 import { listAll } from '../../src/coreapi/list-all.ts';
 import { PlatformError } from '../../src/errors.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -31,8 +32,8 @@ async function setUp(store: Store = openMemoryStore(), capacity = CAPACITY) {
   const core = createCore({ store, clock, random: () => 0 });
   await core.register({ nodeId: NODE, name: 'one', engine: 'simulated', capacity });
   await addApp(store, 'app_1');
-  const plan = (appId = 'app_1', successor = false) =>
-    core.plan({ appId, nodeId: NODE, reason: 'a request came', successor });
+  const plan = (appId = 'app_1', successor = false, have: string[] = []) =>
+    core.plan({ appId, nodeId: NODE, reason: 'a request came', successor, have });
   return { clock, core, store, plan };
 }
 
@@ -62,6 +63,11 @@ async function held<K extends 'container' | 'node'>(store: Store, kind: K, id: s
   return record;
 }
 
+function unscaledRecord(appId: string) {
+  const { generation: _, ...record } = unscaled(appId);
+  return record;
+}
+
 const types = async (store: Store) => (await store.listEvents({ limit: 1_000 })).map(({ type }) => type);
 
 describe.each(['memory', 'sqlite'] as const)('however many want a cold app at once (%s)', (driver) => {
@@ -72,7 +78,7 @@ describe.each(['memory', 'sqlite'] as const)('however many want a cold app at on
     const [first = memory] = stores;
     const { clock } = await setUp(first);
     const all = stores.map((store) => createCore({ store, clock }));
-    const request = { appId: 'app_1', nodeId: NODE, reason: 'a request came', successor: false };
+    const request = { appId: 'app_1', nodeId: NODE, reason: 'a request came', successor: false, have: [] };
     const asked = Array.from({ length: 50 / cores }, () => all.map((core) => core.plan(request)));
     const plans = await Promise.all(asked.flat());
     expect(new Set(plans.map((plan) => planned(plan).id)).size).toBe(1);
@@ -91,7 +97,7 @@ describe('plan', () => {
       revisionId: 'rev_app_1',
       nodeId: NODE,
       state: 'planned',
-      slot: 'current',
+      slot: 0,
       reason: 'a request came',
       resources: { cpu: 0.5, memoryBytes: 256 * 2 ** 20, pidsMax: 256 },
       expiresAtMs: clock.nowMs() + 86_400_000,
@@ -116,9 +122,44 @@ describe('plan', () => {
     expect(planned(await plan()).id).toBe(current.id);
   });
 
+  it('gives as many as are wanted, each its own place, the lowest free one first', async () => {
+    const { core, plan } = await setUp();
+    const ids = [planned(await plan()).id];
+    expect(await refusal(plan('app_1', false, ids))).toMatchObject({
+      code: 'invalid_transition',
+      message: 'app app_1 has as many containers as are wanted (1)',
+    });
+    await core.scale({ appId: 'app_1', by: 'instruction', replicas: 3, reason: '' });
+    for (const slot of [1, 2]) {
+      const next = planned(await plan('app_1', false, ids));
+      expect(next.slot).toBe(slot);
+      // Whose answer was lost is given the same again.
+      expect(planned(await plan('app_1', false, ids)).id).toBe(next.id);
+      ids.push(next.id);
+    }
+    expect((await refusal(plan('app_1', false, ids))).code).toBe('invalid_transition');
+    await walk(core, ids[1] ?? '', 'starting', 'failed');
+    expect(planned(await plan('app_1', false, ids)).slot).toBe(1);
+  });
+
+  it('lets one at a time succeed another, whichever gives up its place', async () => {
+    const { core, plan, store } = await setUp();
+    await core.scale({ appId: 'app_1', by: 'instruction', replicas: 2, reason: '' });
+    const first = planned(await plan());
+    const second = planned(await plan('app_1', false, [first.id]));
+    for (const { id } of [first, second]) await walk(core, id, 'starting', 'ready');
+    const have = [first.id, second.id];
+    const next = planned(await plan('app_1', true, have));
+    expect((await refusal(plan('app_1', true, [...have, next.id]))).code).toBe('invalid_transition');
+    await walk(core, second.id, 'draining');
+    expect(await store.get('container', next.id)).toMatchObject({ slot: 1 });
+    const after = planned(await plan('app_1', true, [...have, next.id]));
+    expect(after.slot).toBe('next');
+  });
+
   it('gives a successor the place itself where there is nobody to succeed', async () => {
     const { plan } = await setUp();
-    expect(planned(await plan('app_1', true)).slot).toBe('current');
+    expect(planned(await plan('app_1', true)).slot).toBe(0);
   });
 
   it('takes the successor of a container that is gone for the app’s own', async () => {
@@ -138,10 +179,10 @@ describe('plan', () => {
         claims: [],
       },
     ]);
-    expect(planned(await plan())).toMatchObject({ id: next.id, slot: 'current' });
-    expect(await store.get('container', next.id)).toMatchObject({ slot: 'current' });
-    expect((await store.findByClaim('container', claims.slot('app_1', NODE, 'current')))?.id).toBe(next.id);
-    expect(await store.findByClaim('container', claims.slot('app_1', NODE, 'next'))).toBeUndefined();
+    expect(planned(await plan())).toMatchObject({ id: next.id, slot: 0 });
+    expect(await store.get('container', next.id)).toMatchObject({ slot: 0 });
+    expect((await store.findByClaim('container', claims.slot('app_1', 0)))?.id).toBe(next.id);
+    expect(await store.findByClaim('container', claims.slot('app_1', 'next'))).toBeUndefined();
   });
 
   it('refuses an app, and a node, that do not exist, by name', async () => {
@@ -150,7 +191,13 @@ describe('plan', () => {
       code: 'not_found',
       message: 'app app_no does not exist',
     });
-    const elsewhere = core.plan({ appId: 'app_1', nodeId: 'node_no', reason: '', successor: false });
+    const elsewhere = core.plan({
+      appId: 'app_1',
+      nodeId: 'node_no',
+      reason: '',
+      successor: false,
+      have: [],
+    });
     expect(await refusal(elsewhere)).toMatchObject({
       code: 'not_found',
       message: 'node node_no is not registered',
@@ -347,6 +394,21 @@ describe('forget', () => {
     await core.forget(id);
     await core.forget(id);
     expect(await store.get('container', id)).toBeUndefined();
+  });
+});
+
+describe('wantedApps', () => {
+  it('names those that are to have containers without a request, and no others', async () => {
+    const { core, store } = await setUp();
+    const warm = policy({ minReplicas: 1 });
+    await addApp(store, 'app_2', { policy: warm });
+    await store.commit([{ op: 'create', kind: 'size', record: unscaledRecord('app_2') }]);
+    await addApp(store, 'app_3');
+    await core.scale({ appId: 'app_3', by: 'instruction', replicas: 2, reason: '' });
+    const names = async () => (await core.wantedApps()).map(({ app: { id } }) => id);
+    expect(await names()).toEqual(['app_2', 'app_3']);
+    await core.scale({ appId: 'app_3', by: 'silence', reason: '' });
+    expect(await names()).toEqual(['app_2']);
   });
 });
 

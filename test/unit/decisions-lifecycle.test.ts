@@ -47,7 +47,7 @@ describe('the life of a container', () => {
 
   it('gives up its slot when it is to go, and its address when it has gone', () => {
     expect(transition(container, 'paused', '', 1)).toMatchObject({
-      slot: 'current',
+      slot: 0,
       address: container.address,
     });
     expect(transition(container, 'draining', '', 1)).toMatchObject({

@@ -211,7 +211,7 @@ describe('room', () => {
   const small = { cpu: 0.5, memoryBytes: 256 * MIB, pidsMax: 256 };
   const full = node({ capacity: { cpu: 2, memoryBytes: 2 ** 30 }, reserved: { cpu: 1.5, memoryBytes: 0 } });
   const other = (state: 'ready' | 'paused', id: string) =>
-    container({ id, appId: 'app_2', state, slot: 'current', resources: small });
+    container({ id, appId: 'app_2', state, slot: 0, resources: small });
 
   it('counts what sleeps as free, and what serves as taken', () => {
     const ask = (containers: ReturnType<typeof container>[], more: number) =>
@@ -223,7 +223,7 @@ describe('room', () => {
   });
 
   it('for growing where it is has to be on that very node', () => {
-    const own = container({ nodeId: 'node_1', slot: 'current', resources: small });
+    const own = container({ nodeId: 'node_1', slot: 0, resources: small });
     const empty = node({ id: 'node_2', name: 'two' });
     const ask = (reservedCpu: number) =>
       lackOfRoom({

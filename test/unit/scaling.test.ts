@@ -106,7 +106,7 @@ describe.each(['memory', 'sqlite'] as const)('however many deciders see the same
     const memory = openMemoryStore();
     const stores = [0, 1].map(() => (driver === 'memory' ? memory : open({ path })));
     const { clock, store, events } = await setUp({ maxReplicas: 100, cpu: 0.01 }, stores[0]);
-    const { generation: _, ...one } = container({ state: 'ready', slot: 'current' });
+    const { generation: _, ...one } = container({ state: 'ready', slot: 0 });
     await store.commit([{ op: 'create', kind: 'container', record: one }]);
     const cores = stores.map((each) => createCore({ store: each, clock }));
     const ask = (replicas: number) =>

@@ -5,10 +5,11 @@ import Database from 'better-sqlite3';
 import { describe, expect, it, vi } from 'vitest';
 import { MIGRATIONS, migrate } from '../../src/cmdb/sqlite-schema.ts';
 import { SqliteTables } from '../../src/cmdb/sqlite-tables.ts';
+import { claims } from '../../src/cmdb/claims.ts';
 import { DEFAULT_POLICY } from '../../src/coreapi/schema-policy.ts';
 import { eventRange } from '../../src/cmdb/bounds.ts';
 import type { Store } from '../../src/cmdb/store.ts';
-import { app, createTenant, event, expectError, takeChanges } from '../contract/store-fixtures.ts';
+import { app, container, createTenant, event, expectError, takeChanges } from '../contract/store-fixtures.ts';
 import { settle } from '../support/fake-clock.ts';
 import { storeSupport } from './store-support.ts';
 
@@ -95,6 +96,28 @@ describe('a schema that changes', () => {
       cooldownMs: DEFAULT_POLICY.cooldownMs,
     });
     expect(await store.get('tenant', 'ten_1')).toMatchObject({ quota: null });
+  });
+
+  it('gives the one container of an app and node the first place of the app', async () => {
+    const path = newPath();
+    const db = new Database(path);
+    migrate(db, path, MIGRATIONS.slice(0, 2));
+    const insert = db.prepare('INSERT INTO records (kind, id, body) VALUES (?, ?, ?)');
+    const claim = db.prepare('INSERT INTO claims (claim, kind, id) VALUES (?, ?, ?)');
+    for (const [id, slot] of [
+      ['ctr_1', 'current'],
+      ['ctr_2', 'next'],
+      ['ctr_3', null],
+    ] as const) {
+      insert.run('container', id, JSON.stringify({ ...container(id), slot, generation: 1 }));
+      if (slot) claim.run(`slot:app_1/node_1/${slot}`, 'container', id);
+    }
+    claim.run('host:slot.a/b/current', 'app', 'app_1');
+    db.close();
+    const store = open({ path });
+    expect((await store.list('container')).map(({ slot }) => slot)).toEqual([0, 'next', null]);
+    expect((await store.findByClaim('container', claims.slot('app_1', 0)))?.id).toBe('ctr_1');
+    expect((await store.findByClaim('container', claims.slot('app_1', 'next')))?.id).toBe('ctr_2');
   });
 
   it('takes a file with its data one version further', async () => {

@@ -70,7 +70,7 @@ describe('while the database is away', () => {
     const revisionId = await node.deploy('hello');
     node.storeIsAway = false;
     await node.clock.advance(5_000);
-    expect((await node.containers()).filter(({ slot }) => slot === 'current')).toMatchObject([
+    expect((await node.containers()).filter(({ slot }) => slot === 0)).toMatchObject([
       { revisionId, state: 'ready' },
     ]);
   });

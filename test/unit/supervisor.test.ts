@@ -120,7 +120,7 @@ describe('a deploy', () => {
     node.fault = {};
     const revisionId = await node.deploy('hello');
     await node.clock.advance(500);
-    expect((await node.containers()).filter(({ slot }) => slot === 'current')).toMatchObject([
+    expect((await node.containers()).filter(({ slot }) => slot === 0)).toMatchObject([
       { revisionId },
     ]);
   });

@@ -158,6 +158,11 @@ export class SimulatedContainer {
     return this.#ended.promise;
   }
 
+  /** Requests that have reached it. */
+  get requests(): number {
+    return this.#requests;
+  }
+
   /** How long it takes to end after SIGTERM; null: it ignores it. */
   get termMs(): number | null {
     return this.#fault.termMs === undefined ? 10 : this.#fault.termMs;

@@ -1,0 +1,113 @@
+/**
+ * What a request that finds nobody ready waits for: one flight, whoever asks and however many. Whatever is on its way
+ * already will do; else a sleeper is woken, else a container is started, and started again while the visitors have patience.
+ */
+import { sleep } from '../clock.ts';
+import { isPlatformError, PlatformError } from '../errors.ts';
+import type { Activation } from '../proxy/control-plane.ts';
+import type { AppOnNode } from './app-on-node.ts';
+import type { Backoff } from './backoff.ts';
+import type { Awakening, Live } from './live.ts';
+import { blamesApp, isRetryable, type Starter } from './starter.ts';
+
+export interface ActivatorOptions {
+  readonly app: AppOnNode;
+  readonly starter: Starter;
+  /** Of starts while nobody serves. */
+  readonly backoff: Backoff;
+  /** Looks what is to be done, now: sleepers are woken, or ended where they are not what should run. */
+  readonly look: () => void;
+  /** The app is left alone for a while. */
+  readonly onGivenUp: (why: string, backoffMs: number) => void;
+}
+
+export class Activator {
+  readonly #options: ActivatorOptions;
+  #flight: Promise<Activation> | undefined;
+
+  constructor(options: ActivatorOptions) {
+    this.#options = options;
+  }
+
+  /** Whether somebody waits. */
+  get flight(): Promise<Activation> | undefined {
+    return this.#flight;
+  }
+
+  /** Errors: as `ControlPlane.activate`. */
+  activate(): Promise<Activation> {
+    this.#flight ??= this.#wake().finally(() => {
+      this.#flight = undefined;
+      this.#options.app.changed();
+    });
+    return this.#flight;
+  }
+
+  async #wake(): Promise<Activation> {
+    const { app, starter, look } = this.#options;
+    const { crew } = app;
+    await Promise.resolve(); // from here on everybody sees that somebody waits
+    // Who became ready before that has not been waited for.
+    const earlier = new Set(crew.all().map(({ awakening }) => awakening));
+    for (;;) {
+      const ready = crew.ready();
+      if (ready.some(({ suspicion }) => suspicion === undefined)) {
+        crew.publish();
+        return this.#activation(ready, earlier);
+      }
+      await Promise.all(ready.flatMap(({ suspicion }) => suspicion ?? []));
+      if (ready.length > 0) continue;
+      look();
+      const underWay = [...crew.changes(), ...starter.underWay];
+      if (underWay.length > 0) {
+        const failed = await Promise.race(underWay);
+        // A container that sleeps is there to be woken: nothing else is tried while its engine is away.
+        if (isPlatformError(failed, 'engine_unavailable') && crew.ready().length === 0) throw failed;
+        continue;
+      }
+      const live = await this.#start();
+      if (live) return this.#activation([live], earlier);
+    }
+  }
+
+  async #start(): Promise<Live | undefined> {
+    const { app, starter, backoff, onGivenUp } = this.#options;
+    const { clock } = app.context;
+    const beganMs = clock.nowMs();
+    if (backoff.notBeforeMs > beganMs) {
+      const retryAfterMs = backoff.notBeforeMs - beganMs;
+      throw new PlatformError('start_backoff', 'the app failed to start and is tried again later', {
+        retryAfterMs,
+      });
+    }
+    for (;;) {
+      try {
+        return await starter.start({ reason: 'a request came' });
+      } catch (thrown) {
+        const error = PlatformError.from(thrown);
+        if (!blamesApp(error)) throw error;
+        const patienceMs = (app.spec?.app.policy.startTimeoutMs ?? 0) - (clock.nowMs() - beganMs);
+        const retry = backoff.failed(clock.nowMs(), { isRetryable: isRetryable(error), patienceMs });
+        if (retry.action === 'giveUp') {
+          onGivenUp(error.message, retry.backoffMs);
+          // The owner reads why in the events; a visitor need not know.
+          const options = { cause: error, retryAfterMs: retry.backoffMs };
+          throw new PlatformError('start_failed', 'the app could not be started', options);
+        }
+        await sleep(clock, retry.afterMs, app.closing.signal).catch(() => {
+          throw new PlatformError('shutting_down', 'the node is stopping', { cause: error });
+        });
+      }
+    }
+  }
+
+  /** `warm` where one of them was ready before anybody asked. */
+  #activation(ready: readonly Live[], earlier: ReadonlySet<Awakening | undefined>): Activation {
+    const endpoints = this.#options.app.crew.endpoints();
+    const live = ready.find(({ awakening }) => earlier.has(awakening)) ?? ready[0];
+    const containerId = live?.id ?? '';
+    const awakening = live?.awakening;
+    if (!awakening || earlier.has(awakening)) return { endpoints, kind: 'warm', containerId, phasesMs: {} };
+    return { endpoints, kind: awakening.kind, containerId, phasesMs: { ...awakening.phasesMs } };
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * What is known of one app on this node: what is to run, in which size, and the containers there are. The parts of its
+ * supervisor share it.
+ */
+import type { SizedSpec } from '../coreapi/core-api.ts';
+import type { Decided } from '../coreapi/decisions/size.ts';
+import type { NodeContext } from './context.ts';
+import { Crew, type CrewEvents } from './crew.ts';
+
+const ASLEEP: Decided = { replicas: 0, cpu: null, memoryBytes: null };
+
+export class AppOnNode {
+  readonly appId: string;
+  readonly context: NodeContext;
+  readonly crew: Crew;
+  /** Aborted when the node stops: nothing is started any more. */
+  readonly closing = new AbortController();
+  /** To be called when something else may have to be done. */
+  readonly changed: () => void;
+  #spec: SizedSpec | undefined;
+  /** The generation of the size at which it fell asleep; the Core API is being told that it no longer counts. */
+  #sleptAt: number | undefined;
+  #telling = false;
+
+  constructor(appId: string, context: NodeContext, events: CrewEvents) {
+    this.appId = appId;
+    this.context = context;
+    this.changed = events.changed;
+    this.crew = new Crew(appId, context, events);
+  }
+
+  get spec(): SizedSpec | undefined {
+    return this.#spec;
+  }
+
+  /** The size that is wanted of it: nothing beyond its policy since it fell asleep, until another one is decided. */
+  get size(): Decided {
+    const size = this.#spec?.size;
+    return !size || size.generation === this.#sleptAt ? ASLEEP : size;
+  }
+
+  /** News of the app. Parts of them that are older than what is known (a plan was made on them) are left aside. */
+  hear(news: SizedSpec): void {
+    const known = this.#spec;
+    const { app, revision } = known && known.app.generation > news.app.generation ? known : news;
+    const { size } = known && known.size.generation > news.size.generation ? known : news;
+    this.#spec = { app, revision, size };
+    this.crew.concurrencyLimit = app.policy.concurrency.limit;
+    this.crew.drainTimeoutMs = app.policy.drainTimeoutMs;
+  }
+
+  /** It has fallen asleep: the next request wakes one container of the policy's size, whatever was decided before. */
+  fellAsleep(): void {
+    const size = this.#spec?.size;
+    if (!size || (size.replicas === 0 && size.cpu === null && size.memoryBytes === null)) return;
+    this.#sleptAt = size.generation;
+    this.tellSleep();
+  }
+
+  /** Has the Core API forget the size of an app that fell asleep. What cannot be told now is told when this is called again. */
+  tellSleep(): void {
+    const { core, log } = this.context;
+    const size = this.#spec?.size;
+    if (!size || size.generation !== this.#sleptAt || this.#telling) return;
+    this.#telling = true;
+    core
+      .scale({
+        appId: this.appId,
+        by: 'silence',
+        reason: 'it fell asleep; the next request wakes one container',
+        ifGeneration: size.generation,
+      })
+      .then((outcome) => {
+        const spec = this.#spec;
+        if (spec && outcome.size.generation > spec.size.generation)
+          this.hear({ ...spec, size: outcome.size });
+      })
+      .catch((thrown: unknown) => {
+        log.warn({ appId: this.appId, err: thrown }, 'that an app fell asleep could not be recorded yet');
+      })
+      .finally(() => {
+        this.#telling = false;
+      });
+  }
+
+  tell(type: string, reason: string, figures: Record<string, string | number>): void {
+    const { core, log } = this.context;
+    core.event({ type, appId: this.appId, containerId: null, reason, figures }).catch((thrown: unknown) => {
+      log.warn({ appId: this.appId, type, reason, err: thrown }, 'an event could not be recorded');
+    });
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * What becomes of an app's containers on a node: who is started, woken, replaced, ended or put to rest, so that as many are
+ * ready as are wanted. It looks at what is, not at what has happened, so it may be asked at any time and as often as one
+ * likes; its answer also says when to ask again, so that one timer per node is enough and none is needed for an app that
+ * does not run.
+ *
+ * An app is idle or busy as a whole: its containers share the requests, so one that had none for a while says nothing. While
+ * it is awake it has the size that is wanted of it; when it falls asleep, all go to rest but those its policy keeps ready.
+ */
+import type { Policy, Resources } from '../../cmdb/records.ts';
+import { sameResources, wantedReplicas, wantedResources, type Decided } from './size.ts';
+
+export interface Member {
+  readonly id: string;
+  /** `changing`: it is being woken or put to rest, and nothing else can be done with it meanwhile. */
+  readonly state: 'starting' | 'ready' | 'changing' | 'paused';
+  /** It is started to take the place of another one, which serves still. */
+  readonly isSuccessor: boolean;
+  readonly revisionId: string;
+  readonly resources: Resources;
+  /** When it is to be replaced; null: never. */
+  readonly expiresAtMs: number | null;
+  /** The last moment a request was in flight; for one that was never asked, when it became ready. */
+  readonly lastActiveAtMs: number;
+}
+
+export interface CrewInput {
+  readonly members: readonly Member[];
+  /** Containers on their way that are no members yet, and whether a successor is. */
+  readonly placing: number;
+  readonly isReplacing: boolean;
+  readonly policy: Policy;
+  /** What is to run. */
+  readonly revisionId: string;
+  readonly size: Decided;
+  /** Somebody waits for the app. */
+  readonly isAwaited: boolean;
+  /** Starts failed not long ago: no further one before this time. Infinity: starting is somebody else's business now. */
+  readonly startNotBeforeMs: number;
+  /** It is being found out whether the app is idle. */
+  readonly isResting: boolean;
+  /** Whether the engine can pause, and can change limits while a container runs. */
+  readonly canPause: boolean;
+  readonly canResize: boolean;
+}
+
+export type CrewAction =
+  | { readonly do: 'start'; readonly reason: string }
+  | { readonly do: 'wake'; readonly id: string; readonly reason: string }
+  /** A successor becomes ready first, then this one is ended. */
+  | { readonly do: 'replace'; readonly id: string; readonly reason: string }
+  /** It finishes its work and goes; one that only starts is called off. */
+  | { readonly do: 'retire'; readonly id: string; readonly reason: string }
+  /** If no container of the app has been active since `idleSinceMs`: these are paused, or ended. */
+  | {
+      readonly do: 'rest';
+      readonly ids: readonly string[];
+      readonly how: 'pause' | 'stop';
+      readonly idleSinceMs: number;
+      readonly reason: string;
+    };
+
+export interface CrewDecision {
+  readonly actions: readonly CrewAction[];
+  /** Nothing more to do before (Infinity: never), unless something changes. */
+  readonly nextAtMs: number;
+}
+
+export function decideCrew(input: CrewInput, nowMs: number): CrewDecision {
+  const { members, placing, policy, size, isAwaited } = input;
+  const awake = members.filter(({ state, isSuccessor }) => state !== 'paused' && !isSuccessor);
+  const count = awake.length + placing;
+  const target = wantedReplicas(policy, size, count > 0 || isAwaited);
+  const { goers, sleepers } = sortSleepers(input, Math.max(0, policy.maxReplicas - count), nowMs);
+  const lacking = target - count;
+  const woken = lacking > 0 ? sleepers.slice(0, lacking) : [];
+  const missing = Math.max(0, lacking - woken.length);
+  const mayStart = nowMs >= input.startNotBeforeMs;
+  const reason = whyMore(input, count, target);
+
+  const actions: CrewAction[] = [
+    ...goers,
+    ...tooMany(input, awake, -lacking, nowMs),
+    ...woken.map(({ id }): CrewAction => ({ do: 'wake', id, reason })),
+    ...Array.from({ length: mayStart ? missing : 0 }, (): CrewAction => ({ do: 'start', reason })),
+  ];
+  const isSettled =
+    actions.every((action) => action.do === 'retire') &&
+    placing === 0 &&
+    !input.isReplacing &&
+    members.every(({ state, isSuccessor }) => !isSuccessor && (state === 'ready' || state === 'paused'));
+  const staying = awake.filter(({ id }) => !actions.some((action) => 'id' in action && action.id === id));
+  const old = isSettled && mayStart && lacking <= 0 ? mostOutdated(input, staying, nowMs) : undefined;
+  if (old) actions.push({ do: 'replace', ...old });
+  const rest =
+    isSettled && !old && !isAwaited && !input.isResting ? decideRest(input, staying, nowMs) : undefined;
+  if (rest?.action) actions.push(rest.action);
+
+  const isBlocked = missing > 0 || staying.some((member) => outdated(input, member, nowMs) !== undefined);
+  const nextAtMs = Math.min(
+    isBlocked && !mayStart ? input.startNotBeforeMs : Infinity,
+    rest?.nextAtMs ?? Infinity,
+    ...staying.map(({ expiresAtMs }) => later(expiresAtMs, nowMs)),
+    ...sleepers.map((member) => Math.min(later(member.expiresAtMs, nowMs), stopAtMs(policy, member))),
+  );
+  return { actions, nextAtMs };
+}
+
+/** Who goes to bed for good, and who may be woken: the latter in the order in which they are. */
+function sortSleepers(
+  input: CrewInput,
+  room: number,
+  nowMs: number,
+): { goers: CrewAction[]; sleepers: Member[] } {
+  const { policy } = input;
+  const goers: CrewAction[] = [];
+  const sleepers: Member[] = [];
+  const asleep = input.members.filter(({ state }) => state === 'paused').toSorted(byWorth(input, nowMs));
+  for (const member of asleep) {
+    const { id } = member;
+    const reason =
+      // Nobody would notice a sleeper's end: a fresh one is started when it is wanted.
+      outdated(input, member, nowMs) ??
+      (nowMs >= stopAtMs(policy, member) ? idleReason(policy.idleStopMs) : undefined) ??
+      (sleepers.length >= room ? wantedReason(policy.maxReplicas) : undefined);
+    if (reason === undefined) sleepers.push(member);
+    else goers.push({ do: 'retire', id, reason });
+  }
+  return { goers, sleepers };
+}
+
+/**
+ * Scaling in. Those that are not ready yet go first. The balancer keeps the others equally loaded, so it is not the load
+ * that tells them apart: first goes who would have to be replaced next, which saves a start. As many stay ready as are wanted.
+ */
+function tooMany(input: CrewInput, awake: readonly Member[], surplus: number, nowMs: number): CrewAction[] {
+  if (surplus <= 0) return [];
+  const reason = wantedReason(awake.length + input.placing - surplus);
+  const starting = awake.filter(({ state }) => state === 'starting').toReversed();
+  const ready = awake
+    .filter(({ state }) => state === 'ready')
+    .toSorted(byWorth(input, nowMs))
+    .toReversed();
+  const wanted = awake.length + input.placing - surplus;
+  const spare = Math.max(0, ready.length - wanted);
+  return [
+    ...starting.slice(0, surplus),
+    ...ready.slice(0, Math.min(spare, Math.max(0, surplus - starting.length))),
+  ].map(({ id }): CrewAction => ({ do: 'retire', id, reason }));
+}
+
+/** One after the other, so that never more than one beyond what is wanted runs. */
+function mostOutdated(
+  input: CrewInput,
+  staying: readonly Member[],
+  nowMs: number,
+): { id: string; reason: string } | undefined {
+  for (const member of staying.toSorted(byWorth(input, nowMs)).toReversed()) {
+    const reason = outdated(input, member, nowMs);
+    if (reason !== undefined) return { id: member.id, reason };
+  }
+  return undefined;
+}
+
+function decideRest(
+  input: CrewInput,
+  staying: readonly Member[],
+  nowMs: number,
+): { action?: CrewAction; nextAtMs: number } {
+  const { policy, canPause } = input;
+  const { idlePauseMs, idleStopMs } = policy;
+  const surplus = staying.length - policy.minReplicas;
+  if (surplus <= 0) return { nextAtMs: Infinity };
+  const lastActiveAtMs = Math.max(...staying.map((member) => member.lastActiveAtMs));
+  const idleMs = nowMs - lastActiveAtMs;
+  const ids = staying
+    .toSorted(byWorth(input, nowMs))
+    .slice(policy.minReplicas)
+    .map(({ id }) => id);
+  if (idleStopMs !== null && idleMs >= idleStopMs) {
+    const action: CrewAction = {
+      do: 'rest',
+      ids,
+      how: 'stop',
+      idleSinceMs: nowMs - idleStopMs,
+      reason: idleReason(idleStopMs),
+    };
+    return { action, nextAtMs: Infinity };
+  }
+  const mayPause = canPause && idlePauseMs !== null;
+  if (mayPause && idleMs >= idlePauseMs) {
+    const action: CrewAction = {
+      do: 'rest',
+      ids,
+      how: 'pause',
+      idleSinceMs: nowMs - idlePauseMs,
+      reason: idleReason(idlePauseMs),
+    };
+    return { action, nextAtMs: Infinity };
+  }
+  return {
+    nextAtMs: lastActiveAtMs + Math.min(mayPause ? idlePauseMs : Infinity, idleStopMs ?? Infinity),
+  };
+}
+
+/** Why this container is no longer what should run; undefined when it is. */
+function outdated(
+  { revisionId, policy, size, canResize }: CrewInput,
+  member: Member,
+  nowMs: number,
+): string | undefined {
+  if (member.revisionId !== revisionId) return 'a new revision was deployed';
+  if (!canResize && !sameResources(member.resources, wantedResources(policy, size)))
+    return 'another size is wanted of it';
+  if (member.expiresAtMs !== null && nowMs >= member.expiresAtMs) return 'it has reached its lifetime';
+  return undefined;
+}
+
+/** Best first: what should run before what should not, who may live longer before who may not, then the older one. */
+function byWorth(input: CrewInput, nowMs: number): (a: Member, b: Member) => number {
+  const isOld = (member: Member) => (outdated(input, member, nowMs) === undefined ? 0 : 1);
+  const endMs = ({ expiresAtMs }: Member) => expiresAtMs ?? Number.MAX_VALUE;
+  return (a, b) => isOld(a) - isOld(b) || endMs(b) - endMs(a) || (a.id < b.id ? -1 : 1);
+}
+
+function stopAtMs({ idleStopMs }: Policy, { lastActiveAtMs }: Member): number {
+  return idleStopMs === null ? Infinity : lastActiveAtMs + idleStopMs;
+}
+
+function later(atMs: number | null, nowMs: number): number {
+  return atMs === null || atMs <= nowMs ? Infinity : atMs;
+}
+
+function whyMore({ isAwaited, policy }: CrewInput, count: number, target: number): string {
+  if (isAwaited && count === 0) return 'a request came';
+  return target > policy.minReplicas ? wantedReason(target) : `its policy keeps ${target} ready`;
+}
+
+function idleReason(idleMs: number | null): string {
+  return `no activity for ${String(idleMs)} ms`;
+}
+
+function wantedReason(count: number): string {
+  return count === 1 ? '1 container is wanted' : `${count} containers are wanted`;
+}
