@@ -20,6 +20,8 @@ export interface Route {
   readonly holdRequests: number;
   readonly holdBytes: number;
   readonly requestTimeoutMs: number;
+  /** The host that was asked for is one of the app's own names. Left out: a wildcard may have decided. */
+  readonly byName?: boolean | undefined;
 }
 
 /** How an activation went, for `Server-Timing` on the cold answer. Milliseconds by phase. */

@@ -7,8 +7,10 @@ export interface DispatchLimits {
   readonly holdBytes: number;
   /** A request is held no longer than this; start time-outs of apps are shorter than it. */
   readonly holdTimeoutMs: number;
-  /** Hosts whose app is remembered. */
+  /** Hosts whose app is remembered, each found by its own name. Half as many stay whatever else is asked for between. */
   readonly routeCacheSize: number;
+  /** The same for hosts found by a wildcard, of which anybody can make up any number. */
+  readonly wildcardCacheSize: number;
   /** Hosts remembered to have no app. */
   readonly negativeCacheSize: number;
   /** For how long that is believed if nobody says otherwise. */
@@ -19,7 +21,8 @@ export const DEFAULT_DISPATCH_LIMITS: DispatchLimits = {
   holdRequests: 10_000,
   holdBytes: 256 * 1024 * 1024,
   holdTimeoutMs: 120_000,
-  routeCacheSize: 100_000,
+  routeCacheSize: 2_000_000,
+  wildcardCacheSize: 100_000,
   negativeCacheSize: 10_000,
   negativeCacheTtlMs: 10_000,
 };

@@ -1,13 +1,18 @@
 /**
- * Which app a host belongs to, remembered: apps found and hosts unknown, both bounded. One lookup per host is under way
- * at a time. The control plane says what changed (`invalidate`); a lookup that was under way meanwhile may have seen
- * the old state, so it is made again, and what it says is not remembered while changes keep overtaking it.
+ * Which app a host belongs to, remembered: hosts found by their own name, hosts found by a wildcard, and hosts unknown, each
+ * kind up to a bound of its own, so that a million made-up names below a wildcard push out no other's. One lookup per host is
+ * under way at a time. The control plane says what changed (`invalidate`); a lookup that was under way meanwhile may have
+ * seen the old state, so it is made again, and what it says is not remembered while changes keep overtaking it.
+ *
+ * All hosts of an app share one object, which is emptied when the app changes: however many it has, that is one step.
  */
 import type { Clock } from '../clock.ts';
 import { hostMatches } from '../hostname.ts';
 import type { ControlPlane, Route } from './control-plane.ts';
+import { HostCache } from './host-cache.ts';
 import type { DispatchLimits } from './limits.ts';
 import { LruMap } from './lru.ts';
+import { ShardedMap } from './sharded-map.ts';
 
 /** How often a lookup that was overtaken by a change is made again before its answer is used as it is. */
 const MAX_OVERTAKEN = 3;
@@ -17,34 +22,44 @@ interface Lookup {
   overtaken: boolean;
 }
 
+/** Whom hosts belong to. */
+interface Owner {
+  /** Undefined: the app has changed, and so may its hosts have. */
+  route: Route | undefined;
+}
+
 export class RouteCache {
   readonly #resolve: ControlPlane['resolve'];
   readonly #clock: Clock;
   readonly #ttlMs: number;
-  readonly #routes: LruMap<string, Route>;
+  readonly #named: HostCache<Owner>;
+  /** Found by a wildcard, or nobody says how. */
+  readonly #covered: HostCache<Owner>;
   /** Hosts without an app, and until when (monotonic) that is believed. */
   readonly #unknown: LruMap<string, number>;
-  /** The hosts remembered for an app: what `invalidate` has to forget. */
-  readonly #hostsByApp = new Map<string, Set<string>>();
+  readonly #owners = new ShardedMap<Owner>();
+  readonly #maxOwners: number;
   readonly #lookups = new Map<string, Lookup>();
 
   constructor(resolve: ControlPlane['resolve'], clock: Clock, limits: DispatchLimits) {
     this.#resolve = resolve;
     this.#clock = clock;
     this.#ttlMs = limits.negativeCacheTtlMs;
-    this.#routes = new LruMap(limits.routeCacheSize, (host, route) => this.#unindex(host, route.appId));
+    this.#named = new HostCache(limits.routeCacheSize);
+    this.#covered = new HostCache(limits.wildcardCacheSize);
     this.#unknown = new LruMap(limits.negativeCacheSize);
+    this.#maxOwners = 2 * (limits.routeCacheSize + limits.wildcardCacheSize);
   }
 
   /** Hosts remembered, with and without an app. */
   get size(): number {
-    return this.#routes.size + this.#unknown.size;
+    return this.#named.size + this.#covered.size + this.#unknown.size;
   }
 
   /** What is remembered: a route, null for "no app", undefined for "not known, look it up". */
   peek(host: string): Route | null | undefined {
-    const route = this.#routes.get(host);
-    if (route !== undefined) return route;
+    const owner = this.#named.get(host) ?? this.#covered.get(host);
+    if (owner !== undefined) return owner.route;
     if (this.#unknown.size === 0) return undefined;
     const untilMs = this.#unknown.get(host);
     if (untilMs === undefined) return undefined;
@@ -66,8 +81,9 @@ export class RouteCache {
   /** Forgets an app's hosts, these hosts, and all that these wildcards may now decide. */
   invalidate(appId: string, hosts: readonly string[]): void {
     for (const lookup of this.#lookups.values()) lookup.overtaken = true;
-    for (const host of this.#hostsByApp.get(appId) ?? []) this.#routes.delete(host);
-    this.#hostsByApp.delete(appId);
+    const owner = this.#owners.get(appId);
+    if (owner !== undefined) owner.route = undefined;
+    this.#owners.delete(appId);
     for (const host of hosts) {
       if (host.startsWith('*.')) this.#forgetMatching(host);
       else this.#forget(host);
@@ -94,33 +110,37 @@ export class RouteCache {
   }
 
   #remember(host: string, route: Route | undefined): void {
-    if (route === undefined) {
-      this.#unknown.set(host, this.#clock.monotonicMs() + this.#ttlMs);
-      return;
-    }
-    this.#routes.set(host, route);
-    const hosts = this.#hostsByApp.get(route.appId);
-    if (hosts === undefined) this.#hostsByApp.set(route.appId, new Set([host]));
-    else hosts.add(host);
+    this.#forget(host);
+    if (route === undefined) this.#unknown.set(host, this.#clock.monotonicMs() + this.#ttlMs);
+    else (route.byName === true ? this.#named : this.#covered).set(host, this.#owner(route));
+  }
+
+  #owner(route: Route): Owner {
+    let owner = this.#owners.get(route.appId);
+    if (owner === undefined) {
+      this.#owners.set(route.appId, (owner = { route }));
+      if (this.#owners.size > this.#maxOwners) this.#forgetOwners();
+    } else owner.route = route;
+    return owner;
+  }
+
+  /** Of apps whose hosts have all been forgotten; seldom, as there are twice as many then as can be in use. */
+  #forgetOwners(): void {
+    this.#owners.clear();
+    for (const cache of [this.#named, this.#covered])
+      for (const owner of cache.values())
+        if (owner.route !== undefined) this.#owners.set(owner.route.appId, owner);
   }
 
   #forget(host: string): void {
-    const route = this.#routes.get(host);
-    if (route !== undefined) {
-      this.#routes.delete(host);
-      this.#unindex(host, route.appId);
-    }
+    this.#named.delete(host);
+    this.#covered.delete(host);
     this.#unknown.delete(host);
   }
 
-  /** A scan: wildcards change seldom, and an index by suffix would cost every lookup. */
+  /** Hosts that are some app's own are no wildcard's. The others are few enough to be looked at one by one. */
   #forgetMatching(pattern: string): void {
-    for (const host of [...this.#routes.keys(), ...this.#unknown.keys()])
-      if (hostMatches(pattern, host)) this.#forget(host);
-  }
-
-  #unindex(host: string, appId: string): void {
-    const hosts = this.#hostsByApp.get(appId);
-    if (hosts?.delete(host) === true && hosts.size === 0) this.#hostsByApp.delete(appId);
+    this.#covered.deleteWhere((host) => hostMatches(pattern, host));
+    for (const host of [...this.#unknown.keys()]) if (hostMatches(pattern, host)) this.#unknown.delete(host);
   }
 }

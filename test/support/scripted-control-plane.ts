@@ -68,10 +68,10 @@ export class ScriptedControlPlane implements ControlPlane {
 
   async resolve(host: string): Promise<Route | undefined> {
     this.resolved.push(host);
-    const found = () => this.apps.get(this.hosts.get(host) ?? this.#wildcard(host) ?? '')?.route;
-    const before = found();
+    const byName = this.hosts.has(host);
+    const route = this.apps.get(this.hosts.get(host) ?? this.#wildcard(host) ?? '')?.route;
     await this.beforeResolve(host);
-    return before;
+    return route && { ...route, byName };
   }
 
   #wildcard(host: string): string | undefined {

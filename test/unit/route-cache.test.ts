@@ -1,0 +1,160 @@
+/** Which app a host belongs to, remembered: what changes is known to the next request, and nothing grows without bound. */
+import { describe, expect, it } from 'vitest';
+import { HostCache } from '../../src/proxy/host-cache.ts';
+import { DEFAULT_DISPATCH_LIMITS } from '../../src/proxy/limits.ts';
+import type { DispatchLimits } from '../../src/proxy/limits.ts';
+import { RouteCache } from '../../src/proxy/route-cache.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { ScriptedControlPlane } from '../support/scripted-control-plane.ts';
+
+class Bench {
+  readonly control = new ScriptedControlPlane();
+  readonly clock = new FakeClock();
+  readonly cache: RouteCache;
+
+  constructor(limits: Partial<DispatchLimits> = {}) {
+    this.cache = new RouteCache((host) => this.control.resolve(host), this.clock, {
+      ...DEFAULT_DISPATCH_LIMITS,
+      ...limits,
+    });
+  }
+
+  /** The app that a request for the host goes to. */
+  async appOf(host: string): Promise<string | undefined> {
+    const known = this.cache.peek(host);
+    return known === undefined ? (await this.cache.lookup(host))?.appId : known?.appId;
+  }
+
+  /** How often the control plane was asked by what is done here. */
+  async asked(work: () => Promise<unknown>): Promise<number> {
+    const before = this.control.resolved.length;
+    await work();
+    return this.control.resolved.length - before;
+  }
+}
+
+describe('what is remembered of hosts', () => {
+  it('is asked for once, by name, by wildcard and unknown ones', async () => {
+    const bench = new Bench();
+    bench.control.app('shop', { hosts: ['shop.test', '*.shop.test'] });
+    for (const [host, app] of [
+      ['shop.test', 'shop'],
+      ['a.b.shop.test', 'shop'],
+      ['other.test', undefined],
+    ] as const) {
+      expect(await bench.asked(() => bench.appOf(host))).toBe(1);
+      expect(await bench.asked(async () => expect(await bench.appOf(host)).toBe(app))).toBe(0);
+    }
+  });
+
+  it('keeps an app of many hosts, and forgets all of them in one step when it changes', async () => {
+    const bench = new Bench();
+    const hosts = Array.from({ length: 500 }, (_, i) => `h${i}.test`);
+    bench.control.app('many', { hosts });
+    for (const host of hosts) await bench.appOf(host);
+    expect(await bench.asked(async () => Promise.all(hosts.map((host) => bench.appOf(host))))).toBe(0);
+    bench.control.hosts.clear();
+    bench.cache.invalidate('many', []);
+    for (const host of hosts) expect(await bench.appOf(host)).toBeUndefined();
+  });
+
+  it('gives a host to the app that has taken it over', async () => {
+    const bench = new Bench();
+    bench.control.app('old', { hosts: ['a.test', 'b.test'] });
+    expect(await bench.appOf('a.test')).toBe('old');
+    expect(await bench.appOf('b.test')).toBe('old');
+    bench.control.app('new', { hosts: ['a.test'] });
+    bench.cache.invalidate('new', ['a.test']);
+    expect(await bench.appOf('a.test')).toBe('new');
+    expect(await bench.asked(async () => expect(await bench.appOf('b.test')).toBe('old'))).toBe(0);
+    bench.cache.invalidate('old', ['b.test']);
+    expect(await bench.appOf('a.test')).toBe('new');
+    expect(await bench.appOf('b.test')).toBe('old');
+  });
+});
+
+describe('wildcards', () => {
+  it('lose a host to an app that names it, and have it back when that is gone', async () => {
+    const bench = new Bench();
+    bench.control.app('wild', { hosts: ['*.test'] });
+    expect(await bench.appOf('a.test')).toBe('wild');
+    bench.control.app('exact', { hosts: ['a.test'] });
+    bench.cache.invalidate('exact', ['a.test']);
+    expect(await bench.appOf('a.test')).toBe('exact');
+    bench.control.hosts.delete('a.test');
+    bench.cache.invalidate('exact', []);
+    expect(await bench.appOf('a.test')).toBe('wild');
+  });
+
+  it('lose hosts to a longer one, without anything that is named being asked for again', async () => {
+    const bench = new Bench();
+    bench.control.app('wild', { hosts: ['*.test'] });
+    bench.control.app('named', { hosts: ['n.x.test'] });
+    for (const host of ['n.x.test', 'a.x.test', 'a.y.test']) await bench.appOf(host);
+    bench.control.app('longer', { hosts: ['*.x.test'] });
+    bench.cache.invalidate('longer', ['*.x.test']);
+    expect(await bench.appOf('a.x.test')).toBe('longer');
+    const others = () => Promise.all([bench.appOf('n.x.test'), bench.appOf('a.y.test')]);
+    expect(await bench.asked(async () => expect(await others()).toEqual(['named', 'wild']))).toBe(0);
+    bench.control.hosts.delete('*.x.test');
+    bench.cache.invalidate('longer', []);
+    expect(await bench.appOf('a.x.test')).toBe('wild');
+  });
+
+  it('find hosts that were unknown', async () => {
+    const bench = new Bench();
+    expect(await bench.appOf('a.test')).toBeUndefined();
+    bench.control.app('wild', { hosts: ['*.test'] });
+    bench.cache.invalidate('wild', ['*.test']);
+    expect(await bench.appOf('a.test')).toBe('wild');
+    bench.control.hosts.clear();
+    bench.cache.invalidate('wild', []);
+    expect(await bench.appOf('a.test')).toBeUndefined();
+  });
+
+  it('do not push out named hosts, however many are made up below them', async () => {
+    const bench = new Bench({ wildcardCacheSize: 100, negativeCacheSize: 100 });
+    bench.control.app('named', { hosts: ['named.test'] });
+    bench.control.app('wild', { hosts: ['*.wild.test'] });
+    await bench.appOf('named.test');
+    for (let i = 0; i < 5_000; i++) {
+      await bench.appOf(`made-up-${i}.wild.test`);
+      await bench.appOf(`made-up-${i}.nobody.test`);
+    }
+    expect(bench.cache.size).toBeLessThanOrEqual(1 + 100 + 100);
+    expect(await bench.asked(() => bench.appOf('named.test'))).toBe(0);
+  });
+});
+
+describe('a hundred thousand hosts', () => {
+  const COUNT = 100_000;
+  const hosts = Array.from({ length: COUNT }, (_, i) => `app-${i}.example.test`);
+
+  it('are all remembered, each for its app, and one of them changes alone', async () => {
+    const bench = new Bench();
+    bench.control.resolve = async (host) => {
+      bench.control.resolved.push(host);
+      const appId = `id-${host.slice(0, host.indexOf('.'))}`;
+      return { appId, appName: appId, holdRequests: 1, holdBytes: 1, requestTimeoutMs: 1, byName: true };
+    };
+    for (const host of hosts) await bench.appOf(host);
+    expect(bench.cache.size).toBe(COUNT);
+    const wrong = hosts.filter((host, i) => bench.cache.peek(host)?.appId !== `id-app-${i}`);
+    expect(wrong).toEqual([]);
+    bench.cache.invalidate('id-app-77', []);
+    expect(hosts.filter((host) => bench.cache.peek(host) === undefined)).toEqual(['app-77.example.test']);
+  });
+
+  it('are remembered up to the bound, those in use rather than those asked for once', () => {
+    const cache = new HostCache<number>(20_000);
+    const used = hosts.slice(0, 5_000);
+    for (const [i, host] of hosts.entries()) {
+      cache.set(host, i);
+      if (i % 5_000 === 4_999) for (const host of used) cache.get(host);
+    }
+    expect(cache.size).toBeLessThanOrEqual(20_000);
+    expect(used.filter((host) => cache.get(host) === undefined)).toEqual([]);
+    const seldom = hosts.slice(5_000, 50_000);
+    expect(seldom.filter((host) => cache.get(host) !== undefined)).toEqual([]);
+  });
+});
