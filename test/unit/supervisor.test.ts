@@ -120,9 +120,7 @@ describe('a deploy', () => {
     node.fault = {};
     const revisionId = await node.deploy('hello');
     await node.clock.advance(500);
-    expect((await node.containers()).filter(({ slot }) => slot === 0)).toMatchObject([
-      { revisionId },
-    ]);
+    expect((await node.containers()).filter(({ slot }) => slot === 0)).toMatchObject([{ revisionId }]);
   });
 
   it('ends the waiting after failed starts, and the end of that waiting disturbs nobody later', async () => {
