@@ -42,10 +42,10 @@ export class DataPlanes {
 
   /** When a request was last in flight on it, epoch ms; -Infinity where no data plane has heard of it. It stays in use. */
   async lastActiveAtMs(containerId: string): Promise<number> {
-    // Nothing has been idle since the beginning of time: so this drains nobody, and the answer says since when it is idle.
+    // Nothing has been idle since before time began: so this drains nobody, and the answer says since when it is idle.
     const results = await Promise.all(
       [...this.#planes].map(([plane, { gone }]) =>
-        Promise.race([plane.drain(containerId, { onlyIfIdleSinceMs: 0 }), gone]),
+        Promise.race([plane.drain(containerId, { onlyIfIdleSinceMs: -1 }), gone]),
       ),
     );
     return Math.max(

@@ -99,7 +99,7 @@ export class Fleet implements LeaseGiver {
     if (wait?.retry !== true) app.total.requests++;
     app.total.name = route.appName;
     const lease = new Lease(this, upstream, route, request, wait);
-    upstream.start(lease, this.#clock.nowMs());
+    upstream.start(lease);
     this.#inFlight++;
     return lease;
   }

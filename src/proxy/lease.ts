@@ -3,7 +3,8 @@
  * `release`. Whoever holds one must release it exactly when the last byte has passed, or the connection broke.
  */
 import type { Activation, Endpoint, Route } from './control-plane.ts';
-import type { InFlight, Upstream } from './upstream.ts';
+import type { Work } from './in-flight.ts';
+import type { Upstream } from './upstream.ts';
 
 /** What the dispatcher wants to know of a request. */
 export interface AcquireRequest {
@@ -56,7 +57,7 @@ export interface LeaseGiver {
   answered(lease: Lease, cold: ColdStart): void;
 }
 
-export class Lease implements InFlight {
+export class Lease implements Work {
   readonly route: Route;
   readonly endpoint: Endpoint;
   readonly request: AcquireRequest;
@@ -64,7 +65,8 @@ export class Lease implements InFlight {
   readonly wait: Wait | undefined;
   readonly upstream: Upstream;
   /** Called when what is in flight must be broken off now (the container's drain deadline has passed). */
-  onAbort: (() => void) | undefined;
+  onAbort: (() => void) | undefined = undefined;
+  place = 0;
   readonly #giver: LeaseGiver;
   #released = false;
 

@@ -3,11 +3,8 @@
  * last active. Activity is counted where the traffic passes, and an open stream is activity for as long as it is open.
  */
 import type { DrainResult, Endpoint } from './control-plane.ts';
-
-/** What is in flight. Its owner breaks it off when told. */
-export interface InFlight {
-  onAbort: (() => void) | undefined;
-}
+import { InFlight } from './in-flight.ts';
+import type { Work } from './in-flight.ts';
 
 export class Upstream {
   readonly appId: string;
@@ -16,13 +13,13 @@ export class Upstream {
   /** Whether new requests may go to it. */
   usable = true;
   /**
-   * When a request to it was in flight here last, epoch ms; 0: never. That it is named is no activity: with several data planes
+   * When a request to it ended here last, epoch ms; 0: never. That it is named is no activity: with several data planes
    * one of them refuses to let go of it, and it is named again to the others, who know nothing of a request.
    */
   lastActiveAtMs = 0;
   /** When the control plane last heard that it serves, epoch ms. */
   observedAtMs = 0;
-  readonly inFlight = new Set<InFlight>();
+  readonly inFlight = new InFlight();
   /** Whoever shares out its slots wants to hear when one is free. */
   watched = false;
   #drains: ((result: DrainResult) => void)[] = [];
@@ -42,12 +39,11 @@ export class Upstream {
     return !this.usable && this.inFlight.size === 0;
   }
 
-  start(work: InFlight, nowMs: number): void {
+  start(work: Work): void {
     this.inFlight.add(work);
-    this.lastActiveAtMs = nowMs;
   }
 
-  end(work: InFlight, nowMs: number): void {
+  end(work: Work, nowMs: number): void {
     this.inFlight.delete(work);
     this.lastActiveAtMs = nowMs;
     this.#settleDrains();
@@ -84,7 +80,7 @@ export class Upstream {
 
   /** Breaks off what is in flight. */
   abort(): void {
-    for (const work of [...this.inFlight]) work.onAbort?.();
+    this.inFlight.abort();
   }
 
   #settleDrains(): void {
