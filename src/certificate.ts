@@ -86,8 +86,8 @@ function readKey(pem: string): KeyObject {
   if (pem.length > MAX_KEY_BYTES) throw new CertificateFault('key', `is larger than ${MAX_KEY_BYTES} bytes`);
   try {
     return createPrivateKey(pem);
-  } catch (error) {
-    const encrypted = (error as NodeJS.ErrnoException).code === 'ERR_MISSING_PASSPHRASE';
+  } catch {
+    const encrypted = /-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(pem);
     throw new CertificateFault(
       'key',
       encrypted ? 'is locked with a passphrase' : 'is not a private key in PEM',

@@ -1,17 +1,19 @@
 /** What `mayfly up` tells its data plane of the doors: certificates, and whose word is taken. The files are looked after here. */
+import { randomBytes } from 'node:crypto';
 import type { Clock } from './clock.ts';
 import type { UpConfig } from './config.ts';
 import type { Log } from './log.ts';
-import { randomBytes } from 'node:crypto';
 import { CertificateFiles } from './proxy/doors/certificate-files.ts';
-import type { CertificateChange } from './proxy/doors/certificates.ts';
+import type { Certificate, CertificateChange } from './proxy/doors/certificates.ts';
 import type { DataPlaneSettings, DoorsAt } from './proxy/workers/settings.ts';
 import type { Address } from './proxy/workers/sockets.ts';
 
 export interface FrontDoors {
   readonly listen: DoorsAt<Address>;
-  /** As they are now: certificates may have changed since. */
-  settings(): Pick<DataPlaneSettings, 'tls' | 'trustedProxies' | 'proxyProtocolFrom'>;
+  /** As they are now: certificates may have changed since. `others`: those that do not come from files. */
+  settings(
+    others: readonly Certificate[],
+  ): Pick<DataPlaneSettings, 'tls' | 'trustedProxies' | 'proxyProtocolFrom'>;
   /** From now on changes of the files are told: on SIGHUP, and every few seconds. The returned function ends that. */
   watch(publish: (change: CertificateChange) => void): () => void;
 }
@@ -33,9 +35,9 @@ export function prepareDoors(config: UpConfig, clock: Clock, log: Log): FrontDoo
   const ticketKeys = randomBytes(48).toString('hex');
   return {
     listen: { http, tls: { host, port } },
-    settings: () => ({
+    settings: (others) => ({
       ...{ trustedProxies, proxyProtocolFrom },
-      tls: { certificates: files.certificates, ticketKeys },
+      tls: { certificates: [...files.certificates, ...others], ticketKeys },
     }),
     watch(publish) {
       files.watch(publish);

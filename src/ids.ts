@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 /** The record kinds' prefixes: an id says what it names. */
-export type IdPrefix = 'ten' | 'tok' | 'app' | 'rev' | 'ctr' | 'node' | 'grd';
+export type IdPrefix = 'ten' | 'tok' | 'app' | 'rev' | 'crt' | 'ctr' | 'node' | 'grd';
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'; // Crockford base32: no i, l, o, u
 const TIME_LENGTH = 9;

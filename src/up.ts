@@ -14,6 +14,7 @@ import type { Engine } from './compute/engine.ts';
 import { openProcessEngine } from './compute/process/process-engine.ts';
 import { tcpReadiness } from './compute/readiness.ts';
 import type { UpConfig } from './config.ts';
+import { CertificateFeed } from './coreapi/certificate-feed.ts';
 import { createCore } from './coreapi/core.ts';
 import { ensureDefaults } from './coreapi/grades.ts';
 import { startCoreApi } from './coreapi/http/server.ts';
@@ -76,6 +77,8 @@ async function serve(
   closers.push(() => agent.close({ leaveRunning, timeoutMs: STOP_MS }));
   const containerNetworks = await refuseFrom();
 
+  const feed = doors.listen.tls && (await CertificateFeed.open({ store, clock, log }));
+  closers.push(() => feed?.close());
   const { logLevel, accessLog: path, accessLogSample: sample } = config;
   const proxy = await startDataPlane({
     ...{ control: agent, clock, log, count: config.workers, drainMs: config.workerDrainMs },
@@ -86,11 +89,12 @@ async function serve(
         refuseFrom: containerNetworks,
         accessLog: path === undefined ? undefined : { path, sample },
       },
-      ...doors.settings(),
+      ...doors.settings(feed?.certificates ?? []),
     }),
   }).catch(portTaken('--proxy-port', config.proxyPort, { '--tls-port': config.tlsPort }));
   closers.push(() => proxy.close({ graceMs: DRAIN_MS }));
   closers.push(doors.watch((change) => proxy.changeCertificates(change)));
+  feed?.watch((change) => proxy.changeCertificates(change));
   closers.push(onHangUp(() => proxy.restart(), log));
   const metrics = new MetricsCollector({
     store,

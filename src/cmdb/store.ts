@@ -37,6 +37,7 @@ export interface Filters {
   app: { tenantId?: string };
   size: Record<string, never>;
   revision: { appId?: string };
+  certificate: { appId?: string };
   container: { appId?: string; nodeId?: string };
   node: Record<string, never>;
 }

@@ -109,11 +109,13 @@ export async function planUpdate(
 
 export async function planDelete(store: Store, app: App, nowMs: number): Promise<Operation[]> {
   const revisions = await listAll(store, 'revision', { appId: app.id });
+  const certificates = await listAll(store, 'certificate', { appId: app.id });
   const size = await store.get('size', app.id);
   const reason = `app ${app.name} was deleted; its containers are drained`;
   return [
     { op: 'delete', kind: 'app', id: app.id, ifGeneration: app.generation },
     ...revisions.map(({ id }): Operation => ({ op: 'delete', kind: 'revision', id })),
+    ...certificates.map(({ id }): Operation => ({ op: 'delete', kind: 'certificate', id })),
     ...(size ? [{ op: 'delete', kind: 'size', id: size.id } satisfies Operation] : []),
     event('app.deleted', app.id, nowMs, reason, { revisions: revisions.length }),
   ];

@@ -7,6 +7,7 @@ import { jsonLines } from './client-stream.ts';
 import { fromProblem } from './problem.ts';
 import type {
   AppView,
+  CertificateView,
   ChangeLine,
   ContainerView,
   CreateAppBody,
@@ -21,6 +22,7 @@ import type {
   PageOptions,
   PatchAppBody,
   PutAppBody,
+  PutCertificateBody,
   RevisionView,
 } from './schema.ts';
 
@@ -62,6 +64,11 @@ export interface Client {
   appsPage(options?: PageOptions): Promise<Page<AppView>>;
   listRevisions(app: string): Promise<RevisionView[]>;
   listAppContainers(app: string): Promise<ContainerView[]>;
+  /** Adds a certificate to the app, or puts a newer one in its place. */
+  putCertificate(app: string, name: string, body: PutCertificateBody): Promise<CertificateView>;
+  getCertificate(app: string, name: string): Promise<CertificateView>;
+  deleteCertificate(app: string, name: string): Promise<void>;
+  listCertificates(app: string): Promise<CertificateView[]>;
   listContainers(): Promise<ContainerView[]>;
   listNodes(): Promise<NodeView[]>;
   listGrades(): Promise<GradeView[]>;
@@ -146,6 +153,23 @@ class HttpClient implements Client {
 
   listAppContainers(app: string) {
     return this.#all<ContainerView>(appPath(app, '/containers'));
+  }
+
+  async putCertificate(app: string, name: string, body: PutCertificateBody) {
+    const response = await this.#request('PUT', appPath(app, certificatePath(name)), { body });
+    return (await this.#bodyOf(response)) as CertificateView;
+  }
+
+  getCertificate(app: string, name: string) {
+    return this.#json<CertificateView>(appPath(app, certificatePath(name)));
+  }
+
+  async deleteCertificate(app: string, name: string): Promise<void> {
+    await this.#request('DELETE', appPath(app, certificatePath(name)));
+  }
+
+  async listCertificates(app: string) {
+    return (await this.#json<Page<CertificateView>>(appPath(app, '/certificates'))).items;
   }
 
   listContainers() {
@@ -308,6 +332,10 @@ function appPath(app: string, rest = ''): string {
   // A URL would take these as steps through its path.
   if (/^\.{0,2}$/.test(app)) throw new PlatformError('not_found', `there is no app ${JSON.stringify(app)}`);
   return `/v1/apps/${encodeURIComponent(app)}${rest}`;
+}
+
+function certificatePath(name: string): string {
+  return `/certificates/${encodeURIComponent(name)}`;
 }
 
 /** fetch says "fetch failed" and keeps the reason in its cause. */

@@ -3,6 +3,7 @@
  * and what is answered (schema-views.ts). Each schema both validates and documents; the types come from them.
  */
 export * from './schema-app.ts';
+export * from './schema-certificates.ts';
 export * from './schema-policy.ts';
 export * from './schema-query.ts';
 export * from './schema-views.ts';

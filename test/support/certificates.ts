@@ -16,7 +16,7 @@ export interface Pair {
 }
 
 export interface PairOptions {
-  /** In days from now; negative: it has expired. */
+  /** From now. */
   readonly days?: number;
   readonly keyType?: 'ec' | 'rsa';
 }

@@ -19,7 +19,9 @@ import { boundedBody } from './body.ts';
 import { addEndpoint, json, type Api, type ApiEnv } from './endpoint.ts';
 import { invalidInput, toPlatformError } from './errors.ts';
 import type { NdjsonOptions } from './ndjson.ts';
+import { AppCertificates } from '../certificates.ts';
 import { addAppRoutes } from './routes-apps.ts';
+import { addCertificateRoutes } from './routes-certificates.ts';
 import { addReadRoutes } from './routes-read.ts';
 
 /** Room for every field at its largest in practice; the whole of it is held in memory. */
@@ -74,6 +76,7 @@ export function createApi(options: ApiOptions): Api {
   api.use('/v1/*', boundedBody(MAX_BODY_BYTES));
 
   addAppRoutes(api, new Apps({ store, gateway, clock }), streams);
+  addCertificateRoutes(api, new AppCertificates({ store, clock }));
   addReadRoutes(api, { reader: new Reader(store), logs: new AppLogs({ store, gateway }), streams });
   addOpenRoutes(api, options.ready);
   if (options.metrics) {
