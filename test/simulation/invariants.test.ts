@@ -5,9 +5,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Fault } from '../../src/compute/simulated/machine.ts';
+import { workersUnderTest } from '../support/workers-under-test.ts';
 import { World, type Outcome } from './world.ts';
 
-const SEQUENCES = 2_000;
+/** With several data planes a life takes longer, and fewer have to show what is different there. */
+const SEQUENCES = workersUnderTest() > 1 ? 600 : 2_000;
+/** Requests at once that a container of the first app takes: so few that visitors wait for each other. */
+const NARROW = 2;
 const APPS = ['a', 'b', 'c'] as const;
 const POLICY = {
   idlePauseMs: 5_000,
@@ -27,7 +31,7 @@ type Step =
   | { do: 'wait'; ms: number }
   | { do: 'crash'; which: number }
   | { do: 'fault'; app: number; fault: Fault }
-  | { do: 'heal' | 'cutOff' | 'reconnect' | 'kill' | 'stranger' }
+  | { do: 'heal' | 'cutOff' | 'reconnect' | 'kill' | 'killWorker' | 'stranger' }
   | { do: 'deploy' | 'delete' | 'create'; app: number }
   | { do: 'scale'; app: number; replicas: number };
 
@@ -68,7 +72,13 @@ const misfortunes = fc.oneof(
   fc.record({ do: fc.constant('crash' as const), which: fc.nat({ max: 5 }) }),
   fc.record({ do: fc.constant('fault' as const), app, fault: faults }),
   fc.record({
-    do: fc.constantFrom('heal' as const, 'cutOff' as const, 'reconnect' as const, 'kill' as const),
+    do: fc.constantFrom(
+      'heal' as const,
+      'cutOff' as const,
+      'reconnect' as const,
+      'kill' as const,
+      'killWorker' as const,
+    ),
   }),
 );
 const strangers = fc.record({ do: fc.constant('stranger' as const) });
@@ -82,12 +92,15 @@ const EXCUSES: readonly Outcome[] = [
   'start_backoff',
   'engine_unavailable',
   'upstream_broken',
+  'hold_full', // it waited too long for a place
 ];
 
 async function createApp(world: World, index: number, drainTimeoutMs = 3_000): Promise<void> {
   const name = APPS[index] ?? 'a';
   const minReplicas = name === WARM.name ? WARM.replicas : 0;
-  const policy = { ...POLICY, drainTimeoutMs, minReplicas };
+  // Where nothing may go wrong, nobody may have to wait too long either.
+  const limit = index === 0 && drainTimeoutMs < LONGEST_VISIT_MS ? NARROW : 100;
+  const policy = { ...POLICY, drainTimeoutMs, minReplicas, concurrency: { target: 1, limit } };
   await world.createApp({ name, policy }).catch(() => undefined); // it exists already
 }
 
@@ -121,6 +134,9 @@ async function take(world: World, step: Step): Promise<void> {
       return;
     case 'reconnect':
       world.engine.restoreNode();
+      return;
+    case 'killWorker':
+      world.killWorker(1);
       return;
     case 'kill':
       world.engine.restoreNode();
@@ -158,13 +174,8 @@ async function quiet(world: World): Promise<void> {
   expect(await world.containers()).toEqual([]);
   expect((await world.store.list('node'))[0]?.reserved).toEqual({ cpu: 0, memoryBytes: 0 });
   expect(world.agent.apps).toBe(0);
-  expect(world.dispatcher.stats()).toMatchObject({
-    held: 0,
-    heldBytes: 0,
-    inFlight: 0,
-    apps: 0,
-    containers: 0,
-  });
+  const nothing = { held: 0, heldBytes: 0, inFlight: 0, apps: 0, containers: 0 };
+  for (const dispatcher of world.dispatchers) expect(dispatcher.stats()).toMatchObject(nothing);
   // One timer per idle app would be three here.
   expect(world.clock.pending).toBe(0);
 }

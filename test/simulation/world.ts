@@ -20,9 +20,13 @@ import { PlatformError, type ErrorCode } from '../../src/errors.ts';
 import { silentLog } from '../../src/log.ts';
 import type { DataPlane } from '../../src/proxy/control-plane.ts';
 import { Dispatcher } from '../../src/proxy/dispatcher.ts';
+import type { Activation } from '../../src/proxy/control-plane.ts';
+import { SlotLedger } from '../../src/proxy/workers/slot-ledger.ts';
 import type { Lease } from '../../src/proxy/lease.ts';
 import type { StartSpec } from '../../src/compute/engine.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
+import { LinkedWorker } from '../support/linked-worker.ts';
+import { workersUnderTest } from '../support/workers-under-test.ts';
 import { Life } from './mortal.ts';
 
 /** How a request went: the app's own answer, or the code of what it was told instead. */
@@ -39,7 +43,25 @@ interface Program {
   readonly engine: SimulatedEngine;
   readonly core: CoreApi;
   readonly agent: Agent;
+  readonly planes: Plane[];
+}
+
+interface WorkerOptions {
+  readonly agent: Agent;
+  /** The program's. */
+  readonly life: Life;
+  readonly ledger: SlotLedger;
+  readonly reported: WeakSet<Activation>;
+  readonly workers: number;
+}
+
+/** A data plane: part of the program, or a worker that may die for itself. */
+interface Plane {
+  readonly life: Life;
   readonly dispatcher: Dispatcher;
+  readonly worker: LinkedWorker | undefined;
+  /** Containers' requests in flight from here, as the visitors know it. */
+  readonly inFlight: Map<string, number>;
 }
 
 const NODE = { nodeId: 'node_sim', name: 'sim', capacity: { cpu: 8, memoryBytes: 8 * 2 ** 30 } };
@@ -72,8 +94,10 @@ export class World {
   /** How many containers its data plane was told of last, by app id, and the fewest that it is promised from now on. */
   readonly #named = new Map<string, number>();
   readonly #promised = new Map<string, number>();
-  /** Containers' requests in flight as the visitors know it. */
-  readonly #inFlight = new Map<string, number>();
+  /** Requests that a container may be given at once, by app id. */
+  readonly #limits = new Map<string, number>();
+  #turn = 0;
+  readonly #reopen = new Map<Plane, () => Plane>();
   readonly #capacity: { cpu: number; memoryBytes: number };
   #principal: Principal | undefined;
   #program: Program | undefined;
@@ -92,8 +116,8 @@ export class World {
     return this.#running.agent;
   }
 
-  get dispatcher(): Dispatcher {
-    return this.#running.dispatcher;
+  get dispatchers(): Dispatcher[] {
+    return this.#running.planes.map(({ dispatcher }) => dispatcher);
   }
 
   get engine(): SimulatedEngine {
@@ -121,24 +145,68 @@ export class World {
       log: silentLog,
     });
     agent.attach(this.#ear());
-    const dispatcher = new Dispatcher({ control: agent, clock });
-    this.#program = { life, engine, core, agent, dispatcher };
+    const planes = this.#openPlanes(agent, life);
+    this.#program = { life, engine, core, agent, planes };
     return this;
+  }
+
+  #openPlanes(agent: Agent, life: Life): Plane[] {
+    const workers = workersUnderTest();
+    if (workers === 1) {
+      const dispatcher = new Dispatcher({ control: agent, clock: life.clock(this.clock) });
+      return [{ life, dispatcher, worker: undefined, inFlight: new Map() }];
+    }
+    const ledger = new SlotLedger(workers);
+    const reported = new WeakSet<Activation>();
+    return Array.from({ length: workers }, () =>
+      this.#openWorker({ agent, life, ledger, reported, workers }),
+    );
+  }
+
+  #openWorker(one: WorkerOptions): Plane {
+    const clock = one.life.clock(this.clock);
+    const life = new Life();
+    const plane: Plane = {
+      life,
+      inFlight: new Map(),
+      worker: new LinkedWorker({ ...one, control: one.agent, clock, workerClock: life.clock(clock) }),
+      get dispatcher() {
+        return (this.worker as LinkedWorker).dispatcher;
+      },
+    };
+    this.#reopen.set(plane, () => this.#openWorker(one));
+    return plane;
+  }
+
+  /** kill -9 of one data plane, which is replaced; nothing where it is part of the program. */
+  killWorker(which: number): void {
+    const { planes } = this.#running;
+    const at = which % planes.length;
+    const plane = planes[at];
+    const reopen = plane && this.#reopen.get(plane);
+    if (plane === undefined || reopen === undefined) return;
+    planes.splice(at, 1);
+    plane.life.end();
+    plane.worker?.die();
+    planes.splice(at, 0, reopen());
   }
 
   /** kill -9 and a new start, as a service manager would do it. */
   async killAndReboot(): Promise<void> {
-    const { life, engine } = this.#running;
+    const { life, engine, planes } = this.#running;
     life.end();
+    for (const plane of planes) {
+      plane.life.end();
+      plane.worker?.vanish();
+    }
     await engine.close(); // the dead one's ears; its containers live on
     this.#program = undefined;
-    this.#inFlight.clear();
     await this.boot();
   }
 
   async shutDown(): Promise<void> {
-    const { agent, dispatcher } = this.#running;
-    dispatcher.close();
+    const { agent, planes } = this.#running;
+    for (const { dispatcher } of planes) dispatcher.close();
     await this.#meanwhile(agent.close({ leaveRunning: false, timeoutMs: 60_000 }));
   }
 
@@ -154,7 +222,9 @@ export class World {
     const { apps, principal } = this.#apps();
     const signal = new AbortController().signal;
     const body = { name, hosts, command: ['serve'], cwd: '/', policy };
-    return (await apps.create(principal, body, { signal })).app;
+    const { app } = await apps.create(principal, body, { signal });
+    this.#limits.set(app.id, app.policy.concurrency.limit);
+    return app;
   }
 
   /** An instruction to have so many containers. */
@@ -226,7 +296,10 @@ export class World {
   }
 
   async #visit(host: string, takesMs: number): Promise<Outcome> {
-    const { dispatcher, engine, life } = this.#running;
+    const { engine, planes } = this.#running;
+    const plane = planes[this.#turn++ % planes.length];
+    if (plane === undefined) throw new Error('there is no data plane');
+    const { dispatcher, life } = plane;
     const killed = life.over.then((): Outcome => 'killed');
     try {
       const leased = dispatcher.acquire(host, { bodyBytes: 0 });
@@ -242,7 +315,7 @@ export class World {
         }
       }
       if (life.dead) return 'killed';
-      return await this.#transfer(lease as Lease, takesMs, killed);
+      return await this.#transfer(plane, lease as Lease, takesMs, killed);
     } catch (thrown) {
       const error = PlatformError.from(thrown);
       if (error.code === 'internal')
@@ -263,10 +336,14 @@ export class World {
     return engine.noteRequest(containerId);
   }
 
-  async #transfer(lease: Lease, takesMs: number, killed: Promise<Outcome>): Promise<Outcome> {
+  async #transfer(plane: Plane, lease: Lease, takesMs: number, killed: Promise<Outcome>): Promise<Outcome> {
     const { containerId } = lease.endpoint;
     const container = this.machine.find(containerId);
-    this.#inFlight.set(containerId, (this.#inFlight.get(containerId) ?? 0) + 1);
+    plane.inFlight.set(containerId, (plane.inFlight.get(containerId) ?? 0) + 1);
+    const limit = this.#limits.get(lease.route.appId) ?? Infinity;
+    const inFlight = this.#inFlightOf(containerId);
+    if (inFlight > limit)
+      this.violations.push(`${containerId} was given ${inFlight} requests at once, and takes ${limit}`);
     lease.answered();
     const broken = Promise.withResolvers<Outcome>();
     this.#breakOff.add(broken.resolve);
@@ -276,9 +353,9 @@ export class World {
     const outcome = await Promise.race([done, broken.promise, killed]);
     this.#breakOff.delete(broken.resolve);
     if (outcome === 'killed') return outcome;
-    const left = (this.#inFlight.get(containerId) ?? 1) - 1;
-    if (left === 0) this.#inFlight.delete(containerId);
-    else this.#inFlight.set(containerId, left);
+    const left = (plane.inFlight.get(containerId) ?? 1) - 1;
+    if (left === 0) plane.inFlight.delete(containerId);
+    else plane.inFlight.set(containerId, left);
     lease.release();
     return outcome;
   }
@@ -305,9 +382,14 @@ export class World {
     return finished;
   }
 
+  #inFlightOf(containerId: string): number {
+    const { planes } = this.#program ?? { planes: [] };
+    return planes.reduce((sum, { inFlight }) => sum + (inFlight.get(containerId) ?? 0), 0);
+  }
+
   /** What always holds, looked at whenever something happens on the machine. */
   #saw(what: Happening, containerId: string): void {
-    const inFlight = this.#inFlight.get(containerId) ?? 0;
+    const inFlight = this.#inFlightOf(containerId);
     if ((what === 'paused' || what === 'stopped') && inFlight > 0) {
       this.violations.push(`${containerId} was ${what} with ${inFlight} requests in flight`);
     }

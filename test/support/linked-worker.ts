@@ -80,7 +80,9 @@ export class LinkedWorker {
     this.toWorker = new Pipe(manual, (batch) => {
       if (!this.#dead) this.remote.channel.receive(batch);
     });
-    this.toControl = new Pipe(manual, (batch) => this.plane.channel.receive(batch));
+    this.toControl = new Pipe(manual, (batch) => {
+      if (!this.#dead) this.plane.channel.receive(batch);
+    });
     this.remote = new RemoteControlPlane({
       workers,
       channel: (hearing) =>
@@ -104,8 +106,13 @@ export class LinkedWorker {
 
   /** kill -9: it says and hears nothing any more, and the control process learns of it. */
   die(): void {
+    this.vanish();
+    this.plane.gone();
+  }
+
+  /** As `die`, with nobody left who could learn of it. */
+  vanish(): void {
     this.#dead = true;
     this.remote.channel.close();
-    this.plane.gone();
   }
 }

@@ -16,6 +16,7 @@ import { containersWith, docker, DOCKER_SOCKET, leftovers, sweep, whyNoDocker } 
 import { get, startProgram } from './program.ts';
 import type { Answer, Program } from './program.ts';
 import { until } from './until.ts';
+import { workersUnderTest } from './workers-under-test.ts';
 
 export const ENGINES = ['process', 'docker'] as const;
 export type EngineName = (typeof ENGINES)[number];
@@ -25,16 +26,6 @@ const PROBE = join(import.meta.dirname, 'apps', 'probe.mjs');
 const MIB = 1024 ** 2;
 /** However few CPUs the machine has, the tests' containers find room. */
 const ROOM = ['--cpu-overcommit', '50'];
-const WORKERS_VARIABLE = 'MAYFLY_TEST_WORKERS';
-
-/** For every platform that this test file starts from here on. */
-export function useWorkers(count: number): void {
-  process.env[WORKERS_VARIABLE] = String(count);
-}
-
-function workersUnderTest(): number {
-  return Number(process.env[WORKERS_VARIABLE] ?? 1);
-}
 
 /** Which engines tests run on: with several workers one is enough, since the data plane knows nothing of engines. */
 function enginesUnderTest(): readonly EngineName[] {
