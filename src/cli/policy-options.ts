@@ -29,6 +29,8 @@ const SHAPES: Readonly<Record<Leaf<Policy>, Shape>> = {
   'scaling.mode': 'mode',
   'scaling.cpuMax': 'number or none',
   'scaling.memoryMaxBytes': 'bytes or none',
+  'scaling.highWater': 'number',
+  'scaling.lowWater': 'number',
   'cooldownMs.out': 'duration',
   'cooldownMs.in': 'duration',
   'cooldownMs.up': 'duration',

@@ -60,6 +60,9 @@ export interface Policy {
     /** Bounds of scaling up, whoever asks; `cpu` and `memoryBytes` are those of scaling down. null: what nodes give. */
     readonly cpuMax: number | null;
     readonly memoryMaxBytes: number | null;
+    /** Shares (0 … 1) of what the containers have: load above the high one makes an app grow, below the low one shrink. */
+    readonly highWater: number;
+    readonly lowWater: number;
   };
   /** How long load has to wait with one change after another, by direction. */
   readonly cooldownMs: Readonly<Record<ScaleDirection, number>>;

@@ -65,6 +65,11 @@ export const MIGRATIONS: readonly string[] = [
     WHERE claim GLOB 'slot:*/*/*';
   UPDATE records SET body = json_set(body, '$.slot', 0) WHERE kind = 'container' AND body ->> '$.slot' = 'current';
   `,
+  // Between which waters load leaves an app as it is.
+  `
+  UPDATE records SET body = json_insert(body, '$.policy.scaling.highWater', 0.8, '$.policy.scaling.lowWater', 0.5)
+    WHERE kind = 'app';
+  `,
 ];
 
 /** "Mayf" in the file's header: says whose database it is. */

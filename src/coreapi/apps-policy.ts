@@ -7,6 +7,9 @@ import type { Grade, Policy } from '../cmdb/records.ts';
 import { PlatformError, type FieldError } from '../errors.ts';
 import { DEFAULT_POLICY, type PolicyInput } from './schema-policy.ts';
 
+/** The low water is at most this part of the high one: closer together, a size that leaves the one behind is at the other. */
+const WATER_RATIO = 0.8;
+
 /**
  * The policy that `input` makes of `base`, or of the defaults when there is no base.
  * `grade` is the record that `input.grade` names. Errors: `invalid_body`, naming the fields that do not go together.
@@ -29,6 +32,8 @@ export function resolvePolicy(
         input.scaling?.memoryMaxBytes === undefined
           ? from.scaling.memoryMaxBytes
           : input.scaling.memoryMaxBytes,
+      highWater: input.scaling?.highWater ?? from.scaling.highWater,
+      lowWater: input.scaling?.lowWater ?? from.scaling.lowWater,
     },
     cooldownMs: { ...from.cooldownMs, ...given(input.cooldownMs ?? {}) },
     concurrency: {
@@ -51,9 +56,15 @@ export function resolvePolicy(
 }
 
 function defaultsFor(input: PolicyInput): Policy {
-  const { idlePauseMs, idleStopMs, concurrency, maxReplicas } = DEFAULT_POLICY;
+  const { idlePauseMs, idleStopMs, concurrency, maxReplicas, scaling } = DEFAULT_POLICY;
+  const { highWater = scaling.highWater, lowWater = scaling.lowWater } = input.scaling ?? {};
   return {
     ...DEFAULT_POLICY,
+    scaling: {
+      ...scaling,
+      highWater: Math.min(1, Math.max(scaling.highWater, lowWater / WATER_RATIO)),
+      lowWater: Math.min(scaling.lowWater, highWater * WATER_RATIO),
+    },
     maxReplicas: Math.max(maxReplicas, input.minReplicas ?? maxReplicas),
     idlePauseMs: Math.min(idlePauseMs, input.idleStopMs ?? idlePauseMs),
     idleStopMs: Math.max(idleStopMs, input.idlePauseMs ?? idleStopMs),
@@ -114,6 +125,10 @@ function contradictions(policy: Policy): FieldError[] {
   if (scaling.memoryMaxBytes !== null && scaling.memoryMaxBytes < policy.memoryBytes) {
     const reason = `must be at least memoryBytes (${policy.memoryBytes}), but is ${scaling.memoryMaxBytes}`;
     errors.push({ field: 'policy.scaling.memoryMaxBytes', reason });
+  }
+  if (scaling.lowWater > WATER_RATIO * scaling.highWater + 1e-9) {
+    const reason = `must be at most four fifths of scaling.highWater (${scaling.highWater}), but is ${scaling.lowWater}`;
+    errors.push({ field: 'policy.scaling.lowWater', reason });
   }
   return errors;
 }

@@ -19,7 +19,7 @@ export const DEFAULT_POLICY = {
   pidsMax: 256,
   minReplicas: 0,
   maxReplicas: 3,
-  scaling: { mode: 'out', cpuMax: null, memoryMaxBytes: null },
+  scaling: { mode: 'out', cpuMax: null, memoryMaxBytes: null, highWater: 0.8, lowWater: 0.5 },
   cooldownMs: { out: 3_000, in: MINUTE_MS, up: 3_000, down: MINUTE_MS },
   concurrency: { target: 20, limit: 100 },
   idlePauseMs: 30_000,
@@ -71,6 +71,14 @@ export const memorySize = z
 /** Containers that an app may have at once. */
 export const REPLICAS_MAX = 100;
 
+function share(fallback: number, text: string) {
+  return z
+    .number()
+    .min(0.05)
+    .max(1)
+    .meta({ description: `${text} 0.05 … 1.`, default: fallback });
+}
+
 const scaling = z.strictObject({
   mode: z
     .enum(['off', 'out', 'up', 'up-then-out'])
@@ -96,6 +104,14 @@ const scaling = z.strictObject({
       default: DEFAULT_POLICY.scaling.memoryMaxBytes,
     })
     .optional(),
+  highWater: share(
+    DEFAULT_POLICY.scaling.highWater,
+    "Share of its containers' CPU and memory above which load makes an app grow; as far above its concurrency target, too.",
+  ).optional(),
+  lowWater: share(
+    DEFAULT_POLICY.scaling.lowWater,
+    'Share below which it shrinks; at most four fifths of highWater. A new size is chosen half-way between the two.',
+  ).optional(),
 });
 
 function cooldown(direction: keyof Policy['cooldownMs'], text: string) {
@@ -206,7 +222,7 @@ export const policyInput = z
     id: 'PolicyInput',
     description:
       'How the app may run. A field that is left out keeps its value, or has its default in a new app. ' +
-      'Together: target ≤ limit, idlePauseMs ≤ idleStopMs, minReplicas ≤ maxReplicas, cpu ≤ cpuMax, memoryBytes ≤ memoryMaxBytes.',
+      'Together: target ≤ limit, idlePauseMs ≤ idleStopMs, minReplicas ≤ maxReplicas, cpu ≤ cpuMax, memoryBytes ≤ memoryMaxBytes, lowWater ≤ 0.8 × highWater.',
   });
 
 export type PolicyInput = z.input<typeof policyInput>;

@@ -23,6 +23,8 @@ export const policyView = z
       mode: z.enum(['off', 'out', 'up', 'up-then-out']),
       cpuMax: cores.nullable(),
       memoryMaxBytes: bytes.nullable(),
+      highWater: z.number(),
+      lowWater: z.number(),
     }),
     cooldownMs: z.object({ out: z.int(), in: z.int(), up: z.int(), down: z.int() }),
     concurrency: z.object({ target: z.int(), limit: z.int() }),

@@ -13,7 +13,13 @@ import { wantedReplicas, wantedResources } from '../../src/coreapi/decisions/siz
 import { container, node, policy, size } from '../support/records.ts';
 
 const MIB = 2 ** 20;
-const SCALING = { mode: 'up-then-out', cpuMax: 2, memoryMaxBytes: 1024 * MIB } as const;
+const SCALING = {
+  mode: 'up-then-out',
+  cpuMax: 2,
+  memoryMaxBytes: 1024 * MIB,
+  highWater: 0.8,
+  lowWater: 0.5,
+} as const;
 
 function decide(
   wanted: Partial<Extent>,

@@ -27,6 +27,9 @@ describe('a policy', () => {
     expect(made({ idlePauseMs: null })).toMatchObject({ idlePauseMs: null, idleStopMs: 300_000 });
     expect(made({ concurrency: { limit: 1 } }).concurrency).toEqual({ target: 1, limit: 1 });
     expect(made({ concurrency: { target: 500 } }).concurrency).toEqual({ target: 500, limit: 500 });
+    expect(made({ scaling: { highWater: 0.5 } }).scaling).toMatchObject({ highWater: 0.5, lowWater: 0.4 });
+    expect(made({ scaling: { lowWater: 0.7 } }).scaling.highWater).toBeCloseTo(0.875);
+    expect(() => made({ scaling: { lowWater: 0.9 } })).toThrow('at most four fifths of scaling.highWater');
   });
 
   it('in an app that exists: what was chosen before is kept, and refused where it no longer fits', () => {
