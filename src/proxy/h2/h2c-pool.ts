@@ -107,6 +107,8 @@ export class H2cConnection {
   used = false;
   readonly #options: H2cConnectionOptions;
   readonly #session: ClientHttp2Session;
+  /** Who has a place before it stands. */
+  readonly #waiting: ((error: Error | undefined) => void)[] = [];
   #requests = 0;
   #leaving = false;
   #error: Error | undefined;
@@ -119,10 +121,16 @@ export class H2cConnection {
     this.#options = options;
     const session = connect(`http://${host.includes(':') ? `[${host}]` : host}:${port}`, SESSION_OPTIONS);
     this.#session = session;
-    session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES));
+    session.once('connect', () => {
+      session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+      this.#settle(undefined);
+    });
     session.on('error', (error) => (this.#error = error)); // 'close' follows
     session.once('goaway', () => this.#leave());
-    session.once('close', () => this.#leave());
+    session.once('close', () => {
+      this.#leave();
+      this.#settle(this.#error ?? new Error('the connection closed'));
+    });
   }
 
   get hasRoom(): boolean {
@@ -139,15 +147,12 @@ export class H2cConnection {
     this.#requests++;
     this.#cancelIdle?.();
     this.#cancelIdle = undefined;
-    if (!session.connecting) {
-      queueMicrotask(() => ready(undefined));
-      return;
-    }
-    const settle = () => {
-      session.off('connect', settle).off('close', settle);
-      ready(session.destroyed ? (this.#error ?? new Error('the connection closed')) : undefined);
-    };
-    session.once('connect', settle).once('close', settle);
+    if (session.connecting) this.#waiting.push(ready);
+    else queueMicrotask(() => ready(undefined));
+  }
+
+  #settle(error: Error | undefined): void {
+    for (const ready of this.#waiting.splice(0)) ready(error);
   }
 
   /** Throws where the session takes no further stream, or Node refuses a field. */

@@ -71,6 +71,8 @@ export class H2Transport implements Transport {
     const idle = new StallWatch(clock);
     idle.watch(limits.headersTimeoutMs, () => http2.destroy());
     http2.on('error', ignore); // 'close' follows
+    // Doors leave connections half open; a client of HTTP/2 that has ended its side has gone.
+    socket.once('end', () => http2.destroy());
     http2.once('close', () => {
       idle.close();
       this.#sessions.delete(session);
