@@ -30,6 +30,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     hasScenarios: true,
     load: () => import('./warm.ts'),
   },
+  routes: {
+    what: 'from a host to its app with 1,000,000 of them, beside a plain Map; no engine is needed',
+    load: () => import('./routes.ts'),
+  },
   churn: { what: '1,000 starts and stops; what is left behind (nothing)', load: () => import('./churn.ts') },
 };
 

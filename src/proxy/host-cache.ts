@@ -1,54 +1,58 @@
 /**
  * Hosts remembered up to a bound, in two generations. New ones go to the young one; when that is full it becomes the old one,
  * and what was left in the old one is forgotten. Whoever is asked for in the old one is young again. So what is in use stays,
- * what is asked for once goes, and a hit costs a look-up and writes nothing: a list in order of use costs three times that
- * when a million hosts are asked for in turn, because each hit touches four of its neighbours.
+ * what is asked for once goes, and a hit is a look-up that writes nothing.
  */
-import { ShardedMap } from './sharded-map.ts';
+import { packKey } from './name-key.ts';
+import { NameTable } from './name-table.ts';
 
-export class HostCache<V> {
+export class HostCache {
   /** Of one generation. */
   readonly #maxYoung: number;
-  #young = new ShardedMap<V>();
-  #old = new ShardedMap<V>();
+  readonly #dropped: (value: number) => void;
+  #young = new NameTable();
+  #old = new NameTable();
 
-  /** `maxSize`: 2 or more, in both generations together. Half as many are remembered whatever else is asked for between. */
-  constructor(maxSize: number) {
+  /**
+   * `maxSize`: 2 or more, in both generations together. Half as many are remembered whatever else is asked for between.
+   * `dropped` is told each value that is no longer remembered for a host.
+   */
+  constructor(maxSize: number, dropped: (value: number) => void) {
     this.#maxYoung = Math.max(1, Math.floor(maxSize / 2));
+    this.#dropped = dropped;
   }
 
   get size(): number {
     return this.#young.size + this.#old.size;
   }
 
-  get(host: string): V | undefined {
-    const value = this.#young.get(host);
-    if (value !== undefined || this.#old.size === 0) return value;
-    const before = this.#old.get(host);
-    if (before !== undefined) this.set(host, before);
+  /** 0: it is not remembered. `hash`: as for `NameTable.get`. */
+  get(host: string, hash = packKey(host)): number {
+    const value = this.#young.get(host, hash);
+    if (value !== 0 || this.#old.size === 0) return value;
+    const before = this.#old.delete(host);
+    if (before !== 0) this.add(host, before);
     return before;
   }
 
-  set(host: string, value: V): void {
-    this.#old.delete(host);
+  /** A host that is not remembered; `value`: 1 or more. */
+  add(host: string, value: number): void {
+    if (this.#young.size >= this.#maxYoung) {
+      this.#old.forEachValue(this.#dropped);
+      this.#old = this.#young;
+      this.#young = new NameTable();
+    }
     this.#young.set(host, value);
-    if (this.#young.size < this.#maxYoung) return;
-    this.#old = this.#young;
-    this.#young = new ShardedMap();
   }
 
   delete(host: string): void {
-    if (!this.#young.delete(host)) this.#old.delete(host);
+    const value = this.#young.delete(host) || this.#old.delete(host);
+    if (value !== 0) this.#dropped(value);
   }
 
   /** Looks at all of them. */
   deleteWhere(matches: (host: string) => boolean): void {
-    for (const generation of [this.#young, this.#old])
-      for (const [host] of generation.entries()) if (matches(host)) generation.delete(host);
-  }
-
-  *values(): Generator<V> {
-    for (const generation of [this.#young, this.#old])
-      for (const [, value] of generation.entries()) yield value;
+    this.#young.deleteWhere(matches, this.#dropped);
+    this.#old.deleteWhere(matches, this.#dropped);
   }
 }

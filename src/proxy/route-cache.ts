@@ -3,16 +3,16 @@
  * kind up to a bound of its own, so that a million made-up names below a wildcard push out no other's. One lookup per host is
  * under way at a time. The control plane says what changed (`invalidate`); a lookup that was under way meanwhile may have
  * seen the old state, so it is made again, and what it says is not remembered while changes keep overtaking it.
- *
- * All hosts of an app share one object, which is emptied when the app changes: however many it has, that is one step.
  */
 import type { Clock } from '../clock.ts';
 import { hostMatches } from '../hostname.ts';
+import { BusyHosts } from './busy-hosts.ts';
 import type { ControlPlane, Route } from './control-plane.ts';
 import { HostCache } from './host-cache.ts';
 import type { DispatchLimits } from './limits.ts';
 import { LruMap } from './lru.ts';
-import { ShardedMap } from './sharded-map.ts';
+import { packKey } from './name-key.ts';
+import { Owners } from './owners.ts';
 
 /** How often a lookup that was overtaken by a change is made again before its answer is used as it is. */
 const MAX_OVERTAKEN = 3;
@@ -22,33 +22,31 @@ interface Lookup {
   overtaken: boolean;
 }
 
-/** Whom hosts belong to. */
-interface Owner {
-  /** Undefined: the app has changed, and so may its hosts have. */
-  route: Route | undefined;
-}
-
 export class RouteCache {
   readonly #resolve: ControlPlane['resolve'];
   readonly #clock: Clock;
   readonly #ttlMs: number;
-  readonly #named: HostCache<Owner>;
+  readonly #owners = new Owners();
+  readonly #named: HostCache;
   /** Found by a wildcard, or nobody says how. */
-  readonly #covered: HostCache<Owner>;
+  readonly #covered: HostCache;
+  /** What these two say of the hosts that are asked for at the moment. */
+  readonly #busy = new BusyHosts();
   /** Hosts without an app, and until when (monotonic) that is believed. */
   readonly #unknown: LruMap<string, number>;
-  readonly #owners = new ShardedMap<Owner>();
-  readonly #maxOwners: number;
   readonly #lookups = new Map<string, Lookup>();
 
   constructor(resolve: ControlPlane['resolve'], clock: Clock, limits: DispatchLimits) {
     this.#resolve = resolve;
     this.#clock = clock;
     this.#ttlMs = limits.negativeCacheTtlMs;
-    this.#named = new HostCache(limits.routeCacheSize);
-    this.#covered = new HostCache(limits.wildcardCacheSize);
+    const release = (number: number) => {
+      this.#owners.release(number);
+      this.#busy.clear();
+    };
+    this.#named = new HostCache(limits.routeCacheSize, release);
+    this.#covered = new HostCache(limits.wildcardCacheSize, release);
     this.#unknown = new LruMap(limits.negativeCacheSize);
-    this.#maxOwners = 2 * (limits.routeCacheSize + limits.wildcardCacheSize);
   }
 
   /** Hosts remembered, with and without an app. */
@@ -58,8 +56,14 @@ export class RouteCache {
 
   /** What is remembered: a route, null for "no app", undefined for "not known, look it up". */
   peek(host: string): Route | null | undefined {
-    const owner = this.#named.get(host) ?? this.#covered.get(host);
-    if (owner !== undefined) return owner.route;
+    const busy = this.#busy.get(host);
+    if (busy !== 0) return this.#owners.routeOf(busy);
+    const hash = packKey(host);
+    const owner = this.#named.get(host, hash) || this.#covered.get(host, hash);
+    if (owner !== 0) {
+      this.#busy.add(host, owner);
+      return this.#owners.routeOf(owner);
+    }
     if (this.#unknown.size === 0) return undefined;
     const untilMs = this.#unknown.get(host);
     if (untilMs === undefined) return undefined;
@@ -81,9 +85,7 @@ export class RouteCache {
   /** Forgets an app's hosts, these hosts, and all that these wildcards may now decide. */
   invalidate(appId: string, hosts: readonly string[]): void {
     for (const lookup of this.#lookups.values()) lookup.overtaken = true;
-    const owner = this.#owners.get(appId);
-    if (owner !== undefined) owner.route = undefined;
-    this.#owners.delete(appId);
+    this.#owners.forget(appId);
     for (const host of hosts) {
       if (host.startsWith('*.')) this.#forgetMatching(host);
       else this.#forget(host);
@@ -111,25 +113,12 @@ export class RouteCache {
 
   #remember(host: string, route: Route | undefined): void {
     this.#forget(host);
-    if (route === undefined) this.#unknown.set(host, this.#clock.monotonicMs() + this.#ttlMs);
-    else (route.byName === true ? this.#named : this.#covered).set(host, this.#owner(route));
-  }
-
-  #owner(route: Route): Owner {
-    let owner = this.#owners.get(route.appId);
-    if (owner === undefined) {
-      this.#owners.set(route.appId, (owner = { route }));
-      if (this.#owners.size > this.#maxOwners) this.#forgetOwners();
-    } else owner.route = route;
-    return owner;
-  }
-
-  /** Of apps whose hosts have all been forgotten; seldom, as there are twice as many then as can be in use. */
-  #forgetOwners(): void {
-    this.#owners.clear();
-    for (const cache of [this.#named, this.#covered])
-      for (const owner of cache.values())
-        if (owner.route !== undefined) this.#owners.set(owner.route.appId, owner);
+    if (route === undefined) {
+      this.#unknown.set(host, this.#clock.monotonicMs() + this.#ttlMs);
+      return;
+    }
+    const owner = this.#owners.take(route);
+    if (owner !== 0) (route.byName === true ? this.#named : this.#covered).add(host, owner);
   }
 
   #forget(host: string): void {
