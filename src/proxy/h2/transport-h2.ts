@@ -2,7 +2,7 @@
  * The transport for clients that speak HTTP/2, over TLS or from the first byte of a plain connection. Each stream is an
  * `Exchange` like the requests of node:http: the same routes, admission, retries, deadlines, counters and log.
  */
-import { constants, performServerHandshake } from 'node:http2';
+import { performServerHandshake } from 'node:http2';
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream, ServerOptions } from 'node:http2';
 import type { Socket } from 'node:net';
 import { BufferSweep } from '../buffer-sweep.ts';
@@ -22,16 +22,14 @@ const CONNECTION_WINDOW_BYTES = 1024 * 1024;
 /** Streams that a client may reset at once, and per second after that; beyond, its connection is closed. */
 const RESET_BURST = 500;
 const RESETS_PER_SECOND = 50;
-/** A GOAWAY with this as its last stream refuses none (RFC 9113 §6.8). */
-const LAST_STREAM_ID = 2 ** 31 - 1;
-/** Longer than what a client has sent before it heard of that is under way. */
-const GOAWAY_PAUSE_MS = 1_000;
 /** What HTTP/2 counts for a header field beside its letters (RFC 9113 §10.5.1). */
 const FIELD_OVERHEAD_BYTES = 32;
 
 interface Session {
   readonly http2: ServerHttp2Session;
   readonly ways: Set<StreamWay>;
+  /** It has had a request. */
+  used: boolean;
 }
 
 /** A request that has come. */
@@ -64,7 +62,7 @@ export class H2Transport implements Transport {
   accept(socket: Socket, peer: Peer): void {
     const { clock, limits } = this.#options;
     const http2 = performServerHandshake(socket, sessionOptions(limits));
-    const session: Session = { http2, ways: new Set() };
+    const session: Session = { http2, ways: new Set(), used: false };
     this.#sessions.add(session);
     http2.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     // A client's PING is no reason to keep its connection, nor is half a header section.
@@ -79,12 +77,13 @@ export class H2Transport implements Transport {
     });
     http2.on('stream', (stream, headers, _flags, rawHeaders: string[]) => {
       idle.rest();
+      session.used = true;
       const ended = () => {
         if (session.ways.size === 0) idle.watch(limits.keepAliveMs, () => http2.close());
       };
       this.#begin({ session, stream, headers, rawHeaders, peer, ended });
     });
-    if (this.#closing) this.#announceEnd(http2);
+    if (this.#closing) dismiss(session);
   }
 
   retire(containerId: string): void {
@@ -93,15 +92,7 @@ export class H2Transport implements Transport {
 
   closeAfterNext(): void {
     this.#closing = true;
-    for (const { http2 } of this.#sessions) this.#announceEnd(http2);
-  }
-
-  /** The client is to make no further request here; what is on its way is served. */
-  #announceEnd(http2: ServerHttp2Session): void {
-    http2.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID);
-    this.#options.clock.after(GOAWAY_PAUSE_MS, () => {
-      if (!http2.destroyed) http2.close();
-    });
+    for (const session of this.#sessions) dismiss(session);
   }
 
   async drain(): Promise<void> {
@@ -142,6 +133,15 @@ export class H2Transport implements Transport {
       },
     }).start();
   }
+}
+
+/**
+ * GOAWAY: what is under way ends. It names the last request that is served, so a client knows of a later one that nobody has
+ * seen it, and sends it elsewhere (RFC 9113 §6.8). Who has just come is served once first.
+ */
+function dismiss({ http2, used }: Session): void {
+  if (used) http2.close();
+  else http2.once('stream', () => http2.close());
 }
 
 function sessionOptions(limits: TransportLimits): ServerOptions {
