@@ -10,6 +10,7 @@ import { makePair, shown } from '../support/certificates.ts';
 import type { Pair } from '../support/certificates.ts';
 import { END_STREAM } from '../support/raw-h2.ts';
 import { answerOf, askH2, http2Session } from '../support/http2-client.ts';
+import { whyNoProgram } from '../support/programs.ts';
 import { activation, deferred, endpoint } from '../support/scripted-control-plane.ts';
 import { ask, testProxy } from '../support/upstreams-proxy.ts';
 import { httpUpstream, rawUpstream, readBody } from '../support/upstreams.ts';
@@ -399,7 +400,9 @@ describe('an app that speaks h2c', () => {
 });
 
 describe('clients that people use', () => {
-  it('h2load: thousands of requests on a few connections, over TLS, and none fails', async () => {
+  it('h2load: thousands of requests on a few connections, over TLS, and none fails', async ({ skip }) => {
+    const reason = whyNoProgram('h2load', 'nghttp2-client');
+    skip(reason !== undefined, reason);
     await using w = await world((_req, res) => res.end('x'.repeat(1_000)));
     const url = `https://127.0.0.1:${w.proxy.tlsPort ?? 0}/`;
     const args = ['-n', '3000', '-c', '4', '-m', '25', '-H', ':authority: a.test', url];
