@@ -2,6 +2,7 @@
  * What the data plane remembers of an app while it has containers, held requests or an activation under way. An app with
  * none of these has no state at all: an app nobody visits costs nothing here.
  */
+import { AppLoad } from './app-load.ts';
 import type { AppTotal } from './app-totals.ts';
 import { Balancer } from './balancer.ts';
 import type { HoldQueue } from './hold-queue.ts';
@@ -11,6 +12,7 @@ import type { Upstream } from './upstream.ts';
 export class AppState {
   readonly id: string;
   readonly total: AppTotal;
+  readonly load: AppLoad;
   readonly queue: HoldQueue<Wait, Lease>;
   /** Usable ones, and those that still have work in flight. */
   readonly upstreams: Upstream[] = [];
@@ -25,6 +27,7 @@ export class AppState {
   constructor(total: AppTotal, queue: HoldQueue<Wait, Lease>) {
     this.id = total.appId;
     this.total = total;
+    this.load = new AppLoad(total.appId);
     this.queue = queue;
   }
 

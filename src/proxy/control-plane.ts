@@ -45,6 +45,22 @@ export interface ColdStartReport {
   readonly held: number;
 }
 
+/** Totals never fall for as long as the app is awake; then they begin anew. */
+export interface LoadReport {
+  readonly appId: string;
+  /** Epoch ms. */
+  readonly atMs: number;
+  /** Requests that came, and that are over, however they ended. */
+  readonly arrivals: number;
+  readonly completed: number;
+  /** Time that all requests together have spent at containers, and waiting for one; those that still do included. */
+  readonly servedMs: number;
+  readonly waitedMs: number;
+  /** Now. */
+  readonly inFlight: number;
+  readonly held: number;
+}
+
 export interface ReportBatch {
   readonly coldStarts: readonly ColdStartReport[];
 }
@@ -65,8 +81,11 @@ export interface ControlPlane {
    */
   suspect(containerId: string): void;
 
-  /** Requests were served by these containers and an observation may be due. */
-  observe(containerIds: readonly string[]): void;
+  /**
+   * What an app's requests amount to at this data plane. Comes about every `observeEveryMs` while requests come and go,
+   * and for a moment after that; never for an app without any.
+   */
+  observe(load: LoadReport, by: DataPlane): void;
 
   report(batch: ReportBatch): void;
 

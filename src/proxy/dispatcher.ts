@@ -62,6 +62,8 @@ export class Dispatcher implements DataPlane, SharedSlots {
       clock,
       budget: this.#budget,
       holdTimeoutMs: this.#limits.holdTimeoutMs,
+      observeEveryMs: this.#limits.observeEveryMs,
+      onLoad: (load) => control.observe(load, this),
       onRetire: (containerId) => onRetire?.(containerId),
       onAppGone: (appId) => this.#routes.invalidate(appId, []),
       shares,

@@ -15,6 +15,7 @@ import type {
   DrainOptions,
   DrainResult,
   Endpoint,
+  LoadReport,
   Route,
 } from './control-plane.ts';
 import { HoldQueue } from './hold-queue.ts';
@@ -27,14 +28,17 @@ import { Upstream } from './upstream.ts';
 
 /** Activations in a row that may end without a usable container (drained as soon as ready) before the app has failed. */
 const MAX_FRUITLESS_ACTIVATIONS = 3;
-/** A serving container is named to `ControlPlane.observe` at most this often. */
-const OBSERVE_EVERY_MS = 1_000;
+/** An app is observed for so long after something came or went; an open stream that is silent is no reason to look. */
+const OBSERVE_AFTER_MS = 500;
 
 export interface FleetOptions {
-  readonly control: Pick<ControlPlane, 'activate' | 'suspect' | 'observe' | 'report'>;
+  readonly control: Pick<ControlPlane, 'activate' | 'suspect' | 'report'>;
   readonly clock: Clock;
   readonly budget: HoldBudget;
   readonly holdTimeoutMs: number;
+  readonly observeEveryMs: number;
+  /** An app is busy, and is to be looked at. */
+  readonly onLoad: (load: LoadReport) => void;
   /** No new request goes to this container until it is named again. */
   readonly onRetire: (containerId: string) => void;
   /** The control plane does not know the app any more. */
@@ -76,6 +80,7 @@ export class Fleet implements LeaseGiver {
   close(): void {
     this.#closed = true;
     for (const app of [...this.#apps.values()]) {
+      app.load.cancel?.();
       app.queue.rejectAll(shuttingDown());
       this.#forgetIfDone(app);
     }
@@ -86,6 +91,7 @@ export class Fleet implements LeaseGiver {
     const app = this.#apps.get(route.appId);
     const upstream = app?.pick();
     if (app === undefined || upstream === undefined) return undefined;
+    if (wait?.retry !== true) app.load.arrived();
     return this.#give(app, upstream, route, request, wait);
   }
 
@@ -101,6 +107,8 @@ export class Fleet implements LeaseGiver {
     const lease = new Lease(this, upstream, route, request, wait);
     upstream.start(lease);
     this.#inFlight++;
+    app.load.started(this.#clock.nowMs());
+    if (app.load.cancel === undefined) this.#observe(app);
     return lease;
   }
 
@@ -118,6 +126,8 @@ export class Fleet implements LeaseGiver {
       first: wait.retry,
     });
     if (app.queue.size > before) {
+      if (!wait.retry) app.load.arrived();
+      if (app.load.cancel === undefined) this.#observe(app);
       if (app.flight !== undefined) this.#join(app.flight, wait);
       this.#serve(app);
     } else this.#forgetIfDone(app); // refused: `held` is a rejection
@@ -204,12 +214,9 @@ export class Fleet implements LeaseGiver {
     const nowMs = this.#clock.nowMs();
     this.#inFlight--;
     upstream.end(lease, nowMs);
-    if (nowMs - upstream.observedAtMs >= OBSERVE_EVERY_MS) {
-      upstream.observedAtMs = nowMs;
-      this.#options.control.observe([upstream.containerId]);
-    }
     const app = this.#apps.get(upstream.appId);
     if (app === undefined) return;
+    app.load.ended(nowMs);
     if (upstream.gone) this.#forget(app, upstream);
     if (app.queue.size > 0) this.#serve(app);
     else if (!upstream.usable) this.#forgetIfDone(app);
@@ -267,6 +274,20 @@ export class Fleet implements LeaseGiver {
           held: cold.held,
         },
       ],
+    });
+  }
+
+  // ---- observing
+
+  /** Because a request came; again and again while others come and go, so that a crowd is seen which is not served yet. */
+  #observe(app: AppState): void {
+    const { load } = app;
+    const { observeEveryMs, onLoad } = this.#options;
+    onLoad(load.report(this.#clock.nowMs()));
+    load.cancel = this.#clock.after(observeEveryMs, () => {
+      load.cancel = undefined;
+      const nowMs = this.#clock.nowMs();
+      if (nowMs - load.changedAtMs <= (load.busy ? OBSERVE_AFTER_MS : observeEveryMs)) this.#observe(app);
     });
   }
 
@@ -363,6 +384,7 @@ export class Fleet implements LeaseGiver {
         budget: this.#options.budget,
         timeoutMs: this.#options.holdTimeoutMs,
         timedOut: () => this.#heldTooLong(app),
+        resized: (held) => app.load.waiting(held, this.#clock.nowMs()),
         emptied: () => this.#forgetIfDone(app),
       }),
     );
@@ -373,6 +395,7 @@ export class Fleet implements LeaseGiver {
   #forgetIfDone(app: AppState): void {
     if (!app.forgettable || this.#apps.get(app.id) !== app) return;
     this.#apps.delete(app.id);
+    app.load.cancel?.();
     this.totals.sleep(app.total);
   }
 

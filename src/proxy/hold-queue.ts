@@ -67,6 +67,8 @@ export interface HoldQueueOptions {
   readonly timeoutMs: number;
   /** What a request is told that has waited too long. */
   readonly timedOut: () => PlatformError;
+  /** So many wait from now on. */
+  readonly resized: (size: number) => void;
   /** The queue has become empty other than by `shift`. */
   readonly emptied: () => void;
 }
@@ -163,8 +165,8 @@ export class HoldQueue<What, Got> {
       waiter.deadlineMs = Math.min(waiter.deadlineMs, next.deadlineMs);
     }
     if (first) this.#lastFirst = waiter;
-    this.#size++;
     this.#bytes += waiter.bytes;
+    this.#options.resized(++this.#size);
     this.#cancelTimer ??= this.#arm(waiter.deadlineMs);
   }
 
@@ -174,8 +176,8 @@ export class HoldQueue<What, Got> {
     if (waiter.next === undefined) this.#tail = waiter.previous;
     else waiter.next.previous = waiter.previous;
     if (this.#lastFirst === waiter) this.#lastFirst = waiter.previous;
-    this.#size--;
     this.#bytes -= waiter.bytes;
+    this.#options.resized(--this.#size);
     this.#options.budget.give(waiter.bytes);
     waiter.signal?.removeEventListener('abort', waiter.onAbort);
     if (this.#size > 0) return;

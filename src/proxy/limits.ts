@@ -15,6 +15,8 @@ export interface DispatchLimits {
   readonly negativeCacheSize: number;
   /** For how long that is believed if nobody says otherwise. */
   readonly negativeCacheTtlMs: number;
+  /** How often the load of a busy app is told. */
+  readonly observeEveryMs: number;
 }
 
 export const DEFAULT_DISPATCH_LIMITS: DispatchLimits = {
@@ -25,6 +27,7 @@ export const DEFAULT_DISPATCH_LIMITS: DispatchLimits = {
   wildcardCacheSize: 100_000,
   negativeCacheSize: 10_000,
   negativeCacheTtlMs: 10_000,
+  observeEveryMs: 100,
 };
 
 export interface TransportLimits {

@@ -17,8 +17,6 @@ export class Upstream {
    * one of them refuses to let go of it, and it is named again to the others, who know nothing of a request.
    */
   lastActiveAtMs = 0;
-  /** When the control plane last heard that it serves, epoch ms. */
-  observedAtMs = 0;
   readonly inFlight = new InFlight();
   /** Whoever shares out its slots wants to hear when one is free. */
   watched = false;

@@ -8,6 +8,7 @@ import type {
   ControlPlane,
   DataPlane,
   Endpoint,
+  LoadReport,
   ReportBatch,
   Route,
 } from '../../src/proxy/control-plane.ts';
@@ -26,7 +27,7 @@ export class ScriptedControlPlane implements ControlPlane {
   readonly resolved: string[] = [];
   readonly activated: string[] = [];
   readonly suspected: string[] = [];
-  readonly observed: string[] = [];
+  readonly observed: LoadReport[] = [];
   readonly coldStarts: ColdStartReport[] = [];
   #dataPlane: DataPlane | undefined;
   /** What `resolve` does before it answers. */
@@ -93,8 +94,8 @@ export class ScriptedControlPlane implements ControlPlane {
     this.onSuspect(containerId);
   }
 
-  observe(containerIds: readonly string[]): void {
-    this.observed.push(...containerIds);
+  observe(load: LoadReport): void {
+    this.observed.push(load);
   }
 
   report(batch: ReportBatch): void {

@@ -118,14 +118,56 @@ describe('a request for a warm app', () => {
     expect(bench.control.activated).toEqual([]);
   });
 
-  it('counts as activity that the control plane hears of, at most once a second per container', async () => {
+  it('is told as load at once, then about every 100 ms while others come and go, and not when it is over', async () => {
     const bench = new Bench();
     await bench.warm('a', endpoint('c1'));
+    await bench.clock.advance(10_000);
     bench.control.observed.length = 0;
-    for (let i = 0; i < 5; i++) bench.ask('a.test').lease?.release();
+    const first = bench.ask('a.test');
+    expect(bench.control.observed).toMatchObject([{ appId: 'a', inFlight: 1, held: 0 }]);
+    const [{ arrivals } = { arrivals: 0 }] = bench.control.observed;
+    for (let i = 0; i < 8; i++) {
+      await bench.clock.advance(50);
+      bench.ask('a.test').lease?.release();
+    }
+    expect(bench.control.observed).toHaveLength(5);
+    expect(bench.control.observed.at(-1)).toMatchObject({
+      arrivals: arrivals + 7,
+      completed: arrivals + 6,
+      inFlight: 1,
+    });
+    first.lease?.release();
+    await bench.clock.advance(60_000);
+    expect(bench.control.observed).toHaveLength(6);
+    expect(bench.control.observed.at(-1)).toMatchObject({ arrivals: arrivals + 8, inFlight: 0, held: 0 });
+  });
+
+  it('that says nothing for long is no load to look at, but the time it takes is counted', async () => {
+    const bench = new Bench();
+    await bench.warm('a', endpoint('c1'));
+    await bench.clock.advance(10_000);
+    const stream = bench.ask('a.test');
+    const begun = bench.control.observed.at(-1);
     await bench.clock.advance(1_000);
-    for (let i = 0; i < 5; i++) bench.ask('a.test').lease?.release();
-    expect(bench.control.observed).toEqual(['c1']);
+    bench.control.observed.length = 0;
+    await bench.clock.advance(60_000);
+    expect(bench.control.observed).toEqual([]);
+    stream.lease?.release();
+    bench.ask('a.test').lease?.release();
+    expect((bench.control.observed.at(-1)?.servedMs ?? 0) - (begun?.servedMs ?? 0)).toBe(61_000);
+  });
+
+  it('is told as held while no container has room for it', async () => {
+    const bench = new Bench();
+    await bench.warm('a', endpoint('c1', 1, 1));
+    await bench.clock.advance(10_000);
+    const [first] = [bench.ask('a.test'), bench.ask('a.test'), bench.ask('a.test')];
+    await bench.clock.advance(200);
+    expect(bench.control.observed.at(-1)).toMatchObject({ inFlight: 1, held: 2 });
+    first.lease?.release();
+    await settle();
+    await bench.clock.advance(100);
+    expect(bench.control.observed.at(-1)).toMatchObject({ inFlight: 1, held: 1 });
   });
 });
 

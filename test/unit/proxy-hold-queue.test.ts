@@ -12,6 +12,7 @@ function bench() {
     budget,
     timeoutMs: 1_000,
     timedOut: () => new PlatformError('upstream_timeout', 'too long'),
+    resized: () => undefined,
     emptied: () => emptied++,
   });
   const outcomes: string[] = [];

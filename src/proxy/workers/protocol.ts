@@ -4,6 +4,7 @@
  * them.
  */
 import type {
+  LoadReport,
   Activation,
   ColdStartReport,
   DataPlane,
@@ -46,7 +47,7 @@ export interface ControlSpeech {
 export interface WorkerSpeech {
   readonly tells: {
     readonly suspect: string;
-    readonly observe: readonly string[];
+    readonly observe: LoadReport;
     readonly report: readonly ColdStartReport[];
     readonly give: { readonly containerId: string; readonly tokens: number };
     readonly want: { readonly appId: string; readonly tokens: number };

@@ -3,7 +3,14 @@
  * pushes is done to the worker's own data plane. Of a container's limit, and of what an app may have waiting, the worker
  * sees its own part only.
  */
-import type { Activation, ControlPlane, DataPlane, ReportBatch, Route } from '../control-plane.ts';
+import type {
+  Activation,
+  ControlPlane,
+  DataPlane,
+  LoadReport,
+  ReportBatch,
+  Route,
+} from '../control-plane.ts';
 import type { CertificateChange } from '../doors/certificates.ts';
 import type { ProxySnapshot } from '../snapshot.ts';
 import type { Channel, Hearing } from './channel.ts';
@@ -62,10 +69,8 @@ export class RemoteControlPlane implements ControlPlane {
     this.channel.tellMerged('suspect', containerId, containerId);
   }
 
-  observe(containerIds: readonly string[]): void {
-    this.channel.tellMerged('observe', '', containerIds, (before) => [
-      ...new Set([...before, ...containerIds]),
-    ]);
+  observe(load: LoadReport): void {
+    this.channel.tellMerged('observe', load.appId, load);
   }
 
   report({ coldStarts }: ReportBatch): void {

@@ -110,7 +110,7 @@ export class RemoteDataPlane implements DataPlane, Holder {
     return {
       tells: {
         suspect: (containerId) => control.suspect(containerId),
-        observe: (containerIds) => control.observe(containerIds),
+        observe: (load) => control.observe(load, this),
         report: (coldStarts) => {
           const first = coldStarts.filter((one) => this.#isFirst(one));
           if (first.length > 0) control.report({ coldStarts: first });
