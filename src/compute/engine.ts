@@ -95,6 +95,11 @@ export interface ContainerStats {
   readonly cpuMs: number;
   readonly memoryBytes: number;
   readonly pids: number;
+  /** Scheduling periods under a CPU quota, and those in which it was used up, since its start; where that is known. */
+  readonly periods?: number;
+  readonly throttledPeriods?: number;
+  /** Processes killed for want of memory since its start; where that is known. */
+  readonly oomKills?: number;
 }
 
 export interface Engine {

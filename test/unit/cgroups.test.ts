@@ -127,12 +127,15 @@ describe('cgroups of version 2', () => {
 
   it('count what is used, less the cache that can be given back, and know of a kill for want of memory', async () => {
     const cgroups = await open();
-    await put(file('cpu.stat'), 'usage_usec 1234500\nuser_usec 1000000\n');
+    await put(file('cpu.stat'), 'usage_usec 1234500\nuser_usec 1000000\nnr_periods 40\nnr_throttled 10\n');
     await put(file('memory.current'), '9000000\n');
     await put(file('memory.stat'), 'anon 5000000\ninactive_file 4000000\n');
     await put(file('pids.current'), '3\n');
     await put(file('memory.events'), 'oom 1\noom_kill 0\n');
-    expect(await cgroups.usage('ctr_1')).toEqual({ cpuMs: 1_234.5, memoryBytes: 5_000_000, pids: 3 });
+    expect(cgroups.usage('ctr_1')).toEqual({
+      ...{ cpuMs: 1_234.5, memoryBytes: 5_000_000, pids: 3 },
+      ...{ periods: 40, throttledPeriods: 10, oomKills: 0 },
+    });
     expect(await cgroups.wasOutOfMemory('ctr_1')).toBe(false);
     await put(file('memory.events'), 'oom 1\noom_kill 1\n');
     expect(await cgroups.wasOutOfMemory('ctr_1')).toBe(true);

@@ -5,6 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../clock.ts';
 import { PlatformError } from '../../errors.ts';
+import { usageV1, usageV2 } from '../cgroup-usage.ts';
+import type { CgroupUsage } from '../cgroup-usage.ts';
 import type { ContainerStats } from '../engine.ts';
 import { isFailure } from './api.ts';
 import type { ContainerDetails, DockerApi, StatsSample } from './api.ts';
@@ -15,7 +17,7 @@ const CGROUP_ROOT = '/sys/fs/cgroup';
 type Reading = Omit<ContainerStats, 'atMs'>;
 
 /** Reads one container's figures; undefined once its cgroup is gone. */
-export type CgroupReader = () => Promise<Reading | undefined>;
+export type CgroupReader = () => CgroupUsage | undefined;
 
 /** Remembers where each container's figures are, for as long as it lives. */
 export class StatsSource {
@@ -37,7 +39,7 @@ export class StatsSource {
     containerId: string,
     inspect: () => Promise<ContainerDetails | undefined>,
   ): Promise<ContainerStats | undefined> {
-    const known = await this.#readers.get(containerId)?.();
+    const known = this.#readers.get(containerId)?.();
     if (known) return this.#now(known);
     this.#readers.delete(containerId);
     const details = await inspect();
@@ -46,7 +48,7 @@ export class StatsSource {
       throw new PlatformError('invalid_transition', `${containerId} does not run: it uses nothing`);
     const reader = await cgroupReader(details.State.Pid, details.Id);
     if (reader) this.#readers.set(containerId, reader);
-    const read = await reader?.();
+    const read = reader?.();
     return this.#now(read ?? (await this.#askEngine(details.Id)));
   }
 
@@ -75,73 +77,44 @@ export async function cgroupReader(pid: number, engineId: string): Promise<Cgrou
     const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
     if (path?.includes(engineId)) for (const name of controllers?.split(',') ?? []) paths.set(name, path);
   }
-  const [cpu, memory, pids] = [paths.get('cpuacct'), paths.get('memory'), paths.get('pids')];
-  const unified = paths.get('');
-  const reader =
-    cpu && memory && pids
-      ? version1(
-          `${CGROUP_ROOT}/cpuacct${cpu}`,
-          `${CGROUP_ROOT}/memory${memory}`,
-          `${CGROUP_ROOT}/pids${pids}`,
-        )
-      : unified
-        ? version2(`${CGROUP_ROOT}${unified}`)
-        : undefined;
+  const reader = readerOf(paths);
   // Files that are mounted elsewhere are as good as none.
-  return (await reader?.()) && reader;
+  return reader?.() && reader;
 }
 
-const version1 =
-  (cpu: string, memory: string, pids: string): CgroupReader =>
-  () =>
-    unlessGone(async () => {
-      const [cpuNs, used, stat, count] = await Promise.all([
-        number(`${cpu}/cpuacct.usage`),
-        number(`${memory}/memory.usage_in_bytes`),
-        readFile(`${memory}/memory.stat`, 'utf8'),
-        number(`${pids}/pids.current`),
-      ]);
-      const cache = field(stat, 'total_inactive_file');
-      return { cpuMs: cpuNs / 1e6, memoryBytes: Math.max(0, used - cache), pids: count };
-    });
-
-const version2 =
-  (path: string): CgroupReader =>
-  () =>
-    unlessGone(async () => {
-      const [cpu, used, stat, count] = await Promise.all([
-        readFile(`${path}/cpu.stat`, 'utf8'),
-        number(`${path}/memory.current`),
-        readFile(`${path}/memory.stat`, 'utf8'),
-        number(`${path}/pids.current`),
-      ]);
-      const cache = field(stat, 'inactive_file');
-      return { cpuMs: field(cpu, 'usage_usec') / 1e3, memoryBytes: Math.max(0, used - cache), pids: count };
-    });
+/** `paths`: where the group is, by the name of the controller; without one, of cgroup v2. */
+function readerOf(paths: ReadonlyMap<string, string>): CgroupReader | undefined {
+  const folder = (controller: string) => `${CGROUP_ROOT}/${controller}${paths.get(controller) ?? ''}`;
+  if (['cpuacct', 'memory', 'pids'].every((controller) => paths.has(controller))) {
+    const [cpu, cpuacct, memory, pids] = [folder('cpu'), folder('cpuacct'), folder('memory'), folder('pids')];
+    return () => unlessGone(() => usageV1({ cpu, cpuacct, memory, pids }));
+  }
+  const unified = paths.get('');
+  return unified ? () => unlessGone(() => usageV2(`${CGROUP_ROOT}${unified}`)) : undefined;
+}
 
 /** The same figures from the engine's own statistics. */
 export function fromEngine(sample: StatsSample): Reading {
   // An engine sends empty objects for a container that does not run, whatever its types say.
   const memory = sample.memory_stats as { usage?: number; stats?: Record<string, number> };
+  const { throttling_data: throttling } = sample.cpu_stats as {
+    throttling_data?: { periods: number; throttled_periods: number };
+  };
   const cache = memory.stats?.total_inactive_file ?? memory.stats?.inactive_file ?? 0;
   return {
     cpuMs: sample.cpu_stats.cpu_usage.total_usage / 1e6,
     memoryBytes: Math.max(0, (memory.usage ?? 0) - cache),
     pids: sample.pids_stats?.current ?? 0,
+    ...(throttling && { periods: throttling.periods, throttledPeriods: throttling.throttled_periods }),
   };
 }
 
-async function unlessGone(read: () => Promise<Reading>): Promise<Reading | undefined> {
+function unlessGone(read: () => CgroupUsage): CgroupUsage | undefined {
   try {
-    return await read();
+    return read();
   } catch (error) {
     const { code } = error as { code?: string };
     if (code === 'ENOENT' || code === 'ENODEV') return undefined;
     throw error;
   }
 }
-
-const number = async (path: string) => Number(await readFile(path, 'utf8'));
-
-const field = (stat: string, name: string) =>
-  Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(stat)?.[1] ?? 0);

@@ -5,6 +5,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Resources } from '../../cmdb/records.ts';
+import { usageV1 } from '../cgroup-usage.ts';
+import type { CgroupUsage } from '../cgroup-usage.ts';
 import {
   CPU_PERIOD_US,
   cpuQuotaUs,
@@ -106,14 +108,11 @@ class CgroupsV1 implements Cgroups {
     return readPids(this.#file('freezer', id, 'cgroup.procs'));
   }
 
-  async usage(id: string) {
-    const [cpuNs, usedBytes, cacheBytes, pids] = await Promise.all([
-      readNumber(this.#file('cpuacct', id, 'cpuacct.usage')),
-      readNumber(this.#file('memory', id, 'memory.usage_in_bytes')),
-      readKey(this.#file('memory', id, 'memory.stat'), 'total_inactive_file'),
-      readNumber(this.#file('pids', id, 'pids.current')),
-    ]);
-    return { cpuMs: cpuNs / 1e6, memoryBytes: Math.max(0, usedBytes - cacheBytes), pids };
+  usage(id: string): CgroupUsage {
+    const [cpu, cpuacct, memory, pids] = (['cpu', 'cpuacct', 'memory', 'pids'] as const).map((controller) =>
+      this.#file(controller, id, ''),
+    ) as [string, string, string, string];
+    return usageV1({ cpu, cpuacct, memory, pids });
   }
 
   async wasOutOfMemory(id: string): Promise<boolean> {

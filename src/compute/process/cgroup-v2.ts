@@ -5,6 +5,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Resources } from '../../cmdb/records.ts';
+import { usageV2 } from '../cgroup-usage.ts';
+import type { CgroupUsage } from '../cgroup-usage.ts';
 import {
   CPU_PERIOD_US,
   cpuQuotaUs,
@@ -12,7 +14,6 @@ import {
   makeFolder,
   makeGroup,
   readKey,
-  readNumber,
   readPids,
   removeGroup,
   removeIfEmpty,
@@ -92,14 +93,8 @@ class CgroupsV2 implements Cgroups {
     return readPids(this.#file(id, 'cgroup.procs'));
   }
 
-  async usage(id: string) {
-    const [cpuUs, usedBytes, cacheBytes, pids] = await Promise.all([
-      readKey(this.#file(id, 'cpu.stat'), 'usage_usec'),
-      readNumber(this.#file(id, 'memory.current')),
-      readKey(this.#file(id, 'memory.stat'), 'inactive_file'),
-      readNumber(this.#file(id, 'pids.current')),
-    ]);
-    return { cpuMs: cpuUs / 1000, memoryBytes: Math.max(0, usedBytes - cacheBytes), pids };
+  usage(id: string): CgroupUsage {
+    return usageV2(join(this.#folder, id));
   }
 
   async wasOutOfMemory(id: string): Promise<boolean> {

@@ -3,6 +3,7 @@
  * its group. There are two kinds of kernel interface (cgroup-v1.ts, cgroup-v2.ts) behind one port, and machines where
  * neither may be written: then there are no limits, and the engine says so.
  */
+import type { CgroupUsage } from '../cgroup-usage.ts';
 import { readFile } from 'node:fs/promises';
 import type { Resources } from '../../cmdb/records.ts';
 import { openCgroupsV1, V1_CONTROLLERS, type V1Controller } from './cgroup-v1.ts';
@@ -22,20 +23,14 @@ export interface Cgroups {
   isFrozen(id: string): Promise<boolean>;
   /** The processes in it; none when there is no such group. */
   members(id: string): Promise<number[]>;
-  usage(id: string): Promise<CgroupUsage>;
+  /** Errors: ENOENT or ENODEV once the group is gone. */
+  usage(id: string): CgroupUsage;
   /** Whether the kernel killed a process of it for want of memory. */
   wasOutOfMemory(id: string): Promise<boolean>;
   /** Removes an empty group; one that is not there is no error. */
   remove(id: string): Promise<void>;
   /** The ids of all groups there are. */
   list(): Promise<string[]>;
-}
-
-export interface CgroupUsage {
-  readonly cpuMs: number;
-  /** What cannot be given back at once: without the page cache that nobody uses. */
-  readonly memoryBytes: number;
-  readonly pids: number;
 }
 
 /**

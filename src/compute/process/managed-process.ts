@@ -208,7 +208,7 @@ export class ManagedProcess {
       await this.#sweep();
       if (this.#cgroups) {
         outOfMemory = await this.#cgroups.wasOutOfMemory(this.id);
-        cpuMs = (await this.#cgroups.usage(this.id)).cpuMs;
+        ({ cpuMs } = this.#cgroups.usage(this.id));
         await this.#cgroups.remove(this.id);
       }
     } catch {
@@ -288,7 +288,7 @@ export class ManagedProcess {
     return found.map(({ pid }) => pid);
   }
 
-  async #usage() {
+  async #usage(): Promise<Omit<ContainerStats, 'atMs'>> {
     if (this.#cgroups) return this.#cgroups.usage(this.id);
     let cpuMs = 0;
     let memoryBytes = 0;
