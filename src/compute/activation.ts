@@ -6,19 +6,16 @@ import { sleep } from '../clock.ts';
 import { isPlatformError, PlatformError } from '../errors.ts';
 import type { Activation } from '../proxy/control-plane.ts';
 import type { AppOnNode } from './app-on-node.ts';
-import type { Backoff } from './backoff.ts';
+import type { Failures } from './failures.ts';
 import type { Awakening, Live } from './live.ts';
 import { blamesApp, isRetryable, type Starter } from './starter.ts';
 
 export interface ActivatorOptions {
   readonly app: AppOnNode;
   readonly starter: Starter;
-  /** Of starts while nobody serves. */
-  readonly backoff: Backoff;
+  readonly failures: Failures;
   /** Looks what is to be done, now: sleepers are woken, or ended where they are not what should run. */
   readonly look: () => void;
-  /** The app is left alone for a while. */
-  readonly onGivenUp: (why: string, backoffMs: number) => void;
 }
 
 export class Activator {
@@ -71,9 +68,10 @@ export class Activator {
   }
 
   async #start(): Promise<Live | undefined> {
-    const { app, starter, backoff, onGivenUp } = this.#options;
+    const { app, starter, failures } = this.#options;
     const { clock } = app.context;
     const beganMs = clock.nowMs();
+    const backoff = failures.first;
     if (backoff.notBeforeMs > beganMs) {
       const retryAfterMs = backoff.notBeforeMs - beganMs;
       throw new PlatformError('start_backoff', 'the app failed to start and is tried again later', {
@@ -89,7 +87,7 @@ export class Activator {
         const patienceMs = (app.spec?.app.policy.startTimeoutMs ?? 0) - (clock.nowMs() - beganMs);
         const retry = backoff.failed(clock.nowMs(), { isRetryable: isRetryable(error), patienceMs });
         if (retry.action === 'giveUp') {
-          onGivenUp(error.message, retry.backoffMs);
+          failures.leaveAlone(error.message, retry.backoffMs);
           // The owner reads why in the events; a visitor need not know.
           const options = { cause: error, retryAfterMs: retry.backoffMs };
           throw new PlatformError('start_failed', 'the app could not be started', options);

@@ -3,7 +3,7 @@
  * program that was killed at any instant left some mixture of the two; this decides, without doing anything, what becomes
  * of each. Nothing that serves is touched, nothing unknown is kept.
  */
-import type { Address, Container } from '../cmdb/records.ts';
+import type { Address, Container, Resources } from '../cmdb/records.ts';
 import { isLiving } from '../coreapi/decisions/lifecycle.ts';
 import type { EngineContainer } from './engine.ts';
 
@@ -14,6 +14,8 @@ export type Adoption =
       readonly container: Container;
       readonly as: 'ready' | 'paused';
       readonly address: Address;
+      /** What the engine gives it. */
+      readonly resources: Resources;
     }
   /** Its start, pause, drain or replacement was cut off: stop it and say why. */
   | { readonly action: 'end'; readonly container: Container; readonly reason: string }
@@ -54,5 +56,6 @@ function decideRecord(container: Container, here: EngineContainer | undefined): 
     container,
     as: here.status === 'paused' ? 'paused' : 'ready',
     address: here.address,
+    resources: here.resources,
   };
 }

@@ -252,7 +252,7 @@ export class Agent implements ControlPlane, NodeGateway {
           container.state === as
             ? container
             : await core.report(container.id, { state: as, reason, address });
-        this.#supervisor(container.appId).adopt(record, as, address, spec);
+        this.#supervisor(container.appId).adopt({ ...adoption, container: record }, spec);
         return;
       }
       case 'end': {

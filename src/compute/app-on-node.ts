@@ -83,9 +83,14 @@ export class AppOnNode {
       });
   }
 
-  tell(type: string, reason: string, figures: Record<string, string | number>): void {
+  tell(
+    type: string,
+    reason: string,
+    figures: Record<string, string | number>,
+    containerId: string | null = null,
+  ): void {
     const { core, log } = this.context;
-    core.event({ type, appId: this.appId, containerId: null, reason, figures }).catch((thrown: unknown) => {
+    core.event({ type, appId: this.appId, containerId, reason, figures }).catch((thrown: unknown) => {
       log.warn({ appId: this.appId, type, reason, err: thrown }, 'an event could not be recorded');
     });
   }

@@ -1,4 +1,4 @@
-import type { Container } from '../cmdb/records.ts';
+import type { Container, Resources } from '../cmdb/records.ts';
 import type { PlatformError } from '../errors.ts';
 import type { PhasesMs } from './start.ts';
 
@@ -30,6 +30,16 @@ export class Live {
   readyAtMs: number | null = null;
   /** How it became ready last, since this program began. */
   awakening: Awakening | undefined;
+  /** What it has. */
+  resources: Resources;
+  /** Whether the engine gives it just that; a change that was cut off leaves a doubt. */
+  isSizeSure = true;
+  /** It is being given another size. */
+  resizing: Promise<void> | undefined;
+  /** No further attempt before, epoch ms. */
+  resizeNotBeforeMs = 0;
+  /** The memory that it could not be given because it uses more, as was told last. */
+  heldBackAtBytes: number | undefined;
   /** The one whose place it is to take. */
   succeeds: Live | undefined;
   /** Its start was ended because it is not wanted any more, which is no failure. */
@@ -48,6 +58,7 @@ export class Live {
     this.container = container;
     this.state = state;
     this.address = container.address;
+    this.resources = container.resources;
     this.lastActiveAtMs = nowMs;
   }
 

@@ -49,8 +49,10 @@ async function takeOutOfUse(
   const results = await Promise.all(
     chosen.map(async (live) => {
       const result = await app.context.dataPlanes.drain(live.id, { onlyIfIdleSinceMs });
-      if (!result.drained) live.lastActiveAtMs = Math.max(live.lastActiveAtMs, result.lastActiveAtMs);
-      return result.drained;
+      if (result.drained) return true;
+      // Whoever says no was active after that, whatever its clock says: or it would be asked again and again.
+      live.lastActiveAtMs = Math.max(result.lastActiveAtMs, onlyIfIdleSinceMs + 1);
+      return false;
     }),
   );
   const isIdle = results.every(Boolean);
@@ -82,9 +84,19 @@ async function pause({ crew, context }: AppOnNode, live: Live, reason: string): 
   crew.publish();
 }
 
+export interface WakeOptions {
+  readonly reason: string;
+  /** Called where the engine is away and it sleeps on, before anything else is looked at. */
+  readonly onFailed: () => void;
+}
+
 /** Begins at once; `live.change` resolves with the failure where the engine is away. */
-export function wake(app: AppOnNode, live: Live, reason: string): void {
-  app.crew.change(live, 'waking', () => resume(app, live, reason));
+export function wake(app: AppOnNode, live: Live, { reason, onFailed }: WakeOptions): void {
+  app.crew.change(live, 'waking', async () => {
+    const error = await resume(app, live, reason);
+    if (error) onFailed();
+    return error;
+  });
 }
 
 async function resume(

@@ -6,28 +6,31 @@
  * done: each container has at most one thing done to it at a time, and nobody waits for another's. So it does not matter in
  * which order things happen, nor whether one is told twice. A supervisor exists only while there is something to supervise.
  */
-import type { Address, Container } from '../cmdb/records.ts';
+import type { Container } from '../cmdb/records.ts';
 import type { SizedSpec } from '../coreapi/core-api.ts';
-import { EARLY_DEATH_MS } from '../coreapi/decisions/backoff.ts';
 import { decideCrew, type CrewAction, type CrewInput, type Member } from '../coreapi/decisions/crew.ts';
-import { wantedReplicas } from '../coreapi/decisions/size.ts';
+import { sameResources, wantedReplicas } from '../coreapi/decisions/size.ts';
 import { PlatformError } from '../errors.ts';
 import type { Activation } from '../proxy/control-plane.ts';
 import { Activator } from './activation.ts';
+import type { Adoption } from './adoption.ts';
 import { AppOnNode } from './app-on-node.ts';
-import { Backoff } from './backoff.ts';
 import type { NodeContext } from './context.ts';
 import type { Crew } from './crew.ts';
 import { orAborted } from './ending.ts';
 import type { ExitEvent } from './engine.ts';
+import { Failures } from './failures.ts';
 import type { Live } from './live.ts';
+import { resize } from './resizing.ts';
 import { askActivity, putToRest, wake } from './sleep.ts';
 import { describeExit, exitedBeforeReady } from './start.ts';
-import { blamesApp, isRetryable, Starter } from './starter.ts';
+import { Starter, type StartRequest } from './starter.ts';
 import { suspect } from './suspicion.ts';
 
 /** A sleeper that has to make room has nothing in flight; it need not be given long. */
 const RECLAIM_GRACE_MS = 1_000;
+
+type Adopted = Omit<Extract<Adoption, { action: 'adopt' }>, 'action'>;
 
 export class Supervisor {
   readonly #app: AppOnNode;
@@ -36,10 +39,7 @@ export class Supervisor {
   readonly #starter: Starter;
   readonly #activator: Activator;
   readonly #onIdle: () => void;
-  /** Starts while nobody serves: what fails then, fails the visitors. */
-  readonly #first = new Backoff();
-  /** Starts beside containers that serve: what fails then is nobody's loss, and is never held against the others. */
-  readonly #further = new Backoff();
+  readonly #failures: Failures;
   /** It is being found out whether the app is idle. */
   #resting: Promise<void> | undefined;
   #isLookDue = false;
@@ -52,22 +52,18 @@ export class Supervisor {
     this.#onIdle = onIdle;
     this.#app = new AppOnNode(appId, context, {
       changed: () => this.#changed(),
-      released: (livedMs) => {
-        if (livedMs < EARLY_DEATH_MS) return;
-        this.#first.succeeded();
-        this.#further.succeeded();
-      },
-      died: (live, reason, livedMs) => this.#died(live, reason, livedMs),
+      released: (livedMs) => this.#failures.lived(livedMs),
+      died: (live, reason, livedMs) => this.#failures.died(live, reason, livedMs),
       forgotten: () => this.#changed(),
     });
     this.#crew = this.#app.crew;
+    this.#failures = new Failures(this.#app);
     this.#starter = new Starter(this.#app);
     this.#activator = new Activator({
       app: this.#app,
       starter: this.#starter,
-      backoff: this.#first,
-      look: () => this.#look(),
-      onGivenUp: (why, backoffMs) => this.#leaveAlone(why, backoffMs),
+      failures: this.#failures,
+      look: () => this.#look(true),
     });
   }
 
@@ -79,7 +75,7 @@ export class Supervisor {
       this.#resting === undefined &&
       !this.#isLookDue &&
       !this.#isTakingOver &&
-      this.#context.clock.nowMs() >= this.#first.notBeforeMs &&
+      this.#context.clock.nowMs() >= this.#failures.first.notBeforeMs &&
       (this.#crew.deleted || this.#app.closing.signal.aborted || !this.#wantsContainers)
     );
   }
@@ -102,15 +98,11 @@ export class Supervisor {
   }
 
   /** Takes over a container that ran before this program did. Nothing is done about it before `tookOver`. */
-  adopt(
-    container: Container,
-    state: 'ready' | 'paused',
-    address: Address,
-    spec: SizedSpec | undefined,
-  ): void {
+  adopt({ container, as, address, resources }: Adopted, spec: SizedSpec | undefined): void {
     this.#isTakingOver = true;
-    const live = this.#crew.add(container, state);
+    const live = this.#crew.add(container, as);
     live.address = address;
+    live.isSizeSure = sameResources(resources, container.resources);
     live.readyAtMs = container.enteredAtMs.ready ?? null;
     if (spec) this.#app.hear(spec);
     else this.deleted();
@@ -133,17 +125,14 @@ export class Supervisor {
     this.#app.hear(spec);
     if (redeployed) {
       // Whoever deploys wants to see it tried, whatever the last revision did.
-      this.#first.clear();
-      this.#further.clear();
-      this.#context.deadlines.cancel(this.#backoffKey);
+      this.#failures.clear();
     }
     this.#crew.publish();
     this.#changed();
   }
 
   deleted(): void {
-    this.#first.clear();
-    this.#context.deadlines.cancel(this.#backoffKey);
+    this.#failures.clear();
     this.#context.deadlines.cancel(this.#lookKey);
     this.#crew.delete('the app was deleted');
     this.#changed();
@@ -179,7 +168,13 @@ export class Supervisor {
     for (const live of starting) live.abort.abort(error);
     const { flight } = this.#activator;
     await orAborted(
-      Promise.allSettled([flight, this.#resting, ...this.#starter.underWay, ...this.#crew.changes()]),
+      Promise.allSettled([
+        flight,
+        this.#resting,
+        ...this.#starter.underWay,
+        ...this.#crew.changes(),
+        ...this.#crew.all().map(({ resizing }) => resizing),
+      ]),
       giveUp,
     );
     await orAborted(Promise.all(starting.flatMap((live) => live.gone ?? [])), giveUp);
@@ -204,9 +199,11 @@ export class Supervisor {
     });
   }
 
-  #look(): void {
-    const input = this.#input();
-    if (!input) return;
+  /** `insist`: somebody waits at this moment; a sleeper that could not be woken just now is to be tried again. */
+  #look(insist = false): void {
+    const known = this.#input();
+    if (!known) return;
+    const input = insist ? { ...known, wakeNotBeforeMs: 0 } : known;
     this.#app.tellSleep();
     const { clock, deadlines } = this.#context;
     const { actions, nextAtMs } = decideCrew(input, clock.nowMs());
@@ -230,13 +227,11 @@ export class Supervisor {
       size,
       isAwaited,
       // Who waits for the first container has it started, and knows when to try again.
-      startNotBeforeMs:
-        isAwaited && !isServed
-          ? Infinity
-          : Math.max(this.#further.notBeforeMs, isServed ? 0 : this.#first.notBeforeMs),
+      startNotBeforeMs: isAwaited && !isServed ? Infinity : this.#failures.startNotBeforeMs,
+      wakeNotBeforeMs: this.#failures.wakeNotBeforeMs,
       isResting: this.#resting !== undefined,
       canPause: capabilities.pause,
-      canResize: false,
+      canResize: capabilities.liveUpdate,
     };
   }
 
@@ -251,37 +246,19 @@ export class Supervisor {
     }
     const live = this.#crew.get(action.id);
     if (!live) return;
-    if (action.do === 'wake') wake(this.#app, live, action.reason);
+    if (action.do === 'resize') resize(this.#app, live, action.to);
+    else if (action.do === 'wake')
+      wake(this.#app, live, { reason: action.reason, onFailed: () => this.#failures.wakeFailed() });
     else if (action.do === 'replace') this.#start({ reason: action.reason, succeeds: live });
     else if (live.state === 'starting') this.#crew.callOff(live, action.reason);
     else this.#crew.retire(live, action.reason);
   }
 
   /** A container that no visitor waits for. */
-  #start(request: { reason: string; succeeds?: Live }): void {
-    const onFailed = (error: PlatformError) => this.#startFailed(request, error);
+  #start(request: StartRequest): void {
+    const onFailed = (error: PlatformError) => this.#failures.startFailed(request, error);
     // Its failure is told to `onFailed`; nobody else asks.
     this.#starter.start({ ...request, onFailed }).catch(() => undefined);
-  }
-
-  #startFailed({ reason, succeeds }: { reason: string; succeeds?: Live }, error: PlatformError): void {
-    if (this.#crew.deleted || this.#app.closing.signal.aborted) return;
-    const nowMs = this.#context.clock.nowMs();
-    if (this.#crew.ready().length === 0 && blamesApp(error)) {
-      const retry = this.#first.failed(nowMs, { isRetryable: isRetryable(error), patienceMs: 0 });
-      if (retry.action === 'giveUp') this.#leaveAlone(error.message, retry.backoffMs);
-      return;
-    }
-    const retry = this.#further.failed(nowMs, { isRetryable: false, patienceMs: 0 });
-    const backoffMs = retry.action === 'giveUp' ? retry.backoffMs : 0;
-    const figures = { failures: this.#further.failures, backoffMs };
-    if (succeeds) {
-      const why = `the old container goes on serving; its successor (${reason}) failed: ${error.message}`;
-      this.#app.tell('app.replacement_failed', why, figures);
-    } else {
-      const why = `a further container (${reason}) could not be started: ${error.message}`;
-      this.#app.tell('scale.failed', why, { ...figures, ready: this.#crew.ready().length });
-    }
   }
 
   /** It is looked whether the app is idle, and what is to be done then. */
@@ -302,37 +279,8 @@ export class Supervisor {
       });
   }
 
-  // Failures.
-
-  /** A container that dies as soon as it is ready has failed to start, in effect. */
-  #died(live: Live, reason: string, livedMs: number): void {
-    if (livedMs >= EARLY_DEATH_MS) return;
-    const nowMs = this.#context.clock.nowMs();
-    if (this.#crew.ready().length > 0) {
-      this.#further.failed(nowMs, { isRetryable: false, patienceMs: 0 });
-      return;
-    }
-    const retry = this.#first.failed(nowMs, { isRetryable: true, patienceMs: Infinity });
-    if (retry.action === 'giveUp') this.#leaveAlone(`${live.id}: ${reason}`, retry.backoffMs);
-  }
-
-  /** Nobody serves and starting does not help: the app is left alone for a while, then the next request tries again. */
-  #leaveAlone(why: string, backoffMs: number): void {
-    const { deadlines } = this.#context;
-    deadlines.set(this.#backoffKey, this.#first.notBeforeMs, () => this.#changed());
-    this.#app.tell('app.start_backoff', `no further start for ${backoffMs} ms: ${why}`, {
-      failures: this.#first.failures,
-      backoffMs,
-    });
-    this.#app.fellAsleep();
-  }
-
   get #lookKey(): string {
     return `look ${this.#app.appId}`;
-  }
-
-  get #backoffKey(): string {
-    return `backoff ${this.#app.appId}`;
   }
 }
 
@@ -346,7 +294,10 @@ function memberOf(live: Live): Member[] {
       state: state === 'pausing' || state === 'waking' ? 'changing' : state,
       isSuccessor,
       revisionId: container.revisionId,
-      resources: container.resources,
+      resources: live.resources,
+      isSizeSure: live.isSizeSure,
+      isResizing: live.resizing !== undefined,
+      resizeNotBeforeMs: live.resizeNotBeforeMs,
       expiresAtMs: container.expiresAtMs,
       lastActiveAtMs,
     },

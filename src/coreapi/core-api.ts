@@ -10,6 +10,7 @@ import type {
   Container,
   ContainerState,
   Node,
+  Resources,
   Revision,
   ScaleDirection,
   Size,
@@ -121,6 +122,12 @@ export interface CoreApi {
 
   /** Records a state the container has reached, with its event. Errors: `not_found`, `invalid_transition`. */
   report(containerId: string, report: ContainerReport): Promise<Container>;
+
+  /**
+   * Records what a container has from now on, and in the same commit what its node holds in reserve. Growing needs room on
+   * the node. Errors: `no_capacity` (with the figures), `not_found`, `invalid_transition` (it has ended).
+   */
+  resize(containerId: string, resources: Resources): Promise<void>;
 
   /** Keeps on the container how long its first request waited, by phase, and tells it as an event. */
   coldStart(containerId: string, report: ColdStartFigures): Promise<void>;

@@ -4,11 +4,10 @@
  */
 import type { Clock } from '../clock.ts';
 import { claims } from '../cmdb/claims.ts';
-import type { Container, Node } from '../cmdb/records.ts';
-import type { Change, NewRecord, Operation, Store } from '../cmdb/store.ts';
-import { isPlatformError, PlatformError } from '../errors.ts';
+import type { Container, Node, Resources } from '../cmdb/records.ts';
+import type { Change, Operation, Store } from '../cmdb/store.ts';
+import { PlatformError } from '../errors.ts';
 import { wildcardsOf } from '../hostname.ts';
-import { newId } from '../ids.ts';
 import type {
   AppSpec,
   ColdStartFigures,
@@ -23,19 +22,17 @@ import type {
   SizedSpec,
 } from './core-api.ts';
 import { isLiving, transition } from './decisions/lifecycle.ts';
-import { fits, reserve } from './decisions/placement.ts';
-import { chooseReclaim, sleepersFor } from './decisions/reclaim.ts';
-import { expiry } from './decisions/lifetime.ts';
-import { wantedReplicas, wantedResources } from './decisions/size.ts';
-import { chooseSlot } from './decisions/slots.ts';
+import { reserve } from './decisions/placement.ts';
+import { wantedReplicas } from './decisions/size.ts';
+import { containerEvent, eventOperation } from './event-operations.ts';
 import { listAll } from './list-all.ts';
+import { NodeTurns } from './node-turns.ts';
+import { Planner } from './planner.ts';
+import { Reservations } from './reservations.ts';
 import { retryConflicts } from './retry-conflicts.ts';
 import { Scaling } from './scaling.ts';
-import { Seldom } from './seldom.ts';
-import { sizeOf } from './sizes.ts';
-
-/** An app that finds no room says so at most so often: visitors ask again and again. */
-const REFUSAL_EVENT_MS = 10_000;
+import { sizedSpec } from './sizes.ts';
+import { commitSlots, promotion } from './slot-commits.ts';
 
 export interface CoreOptions {
   readonly store: Store;
@@ -51,17 +48,17 @@ export function createCore({ store, clock, random = Math.random }: CoreOptions):
 class Core implements CoreApi {
   readonly #store: Store;
   readonly #clock: Clock;
-  readonly #random: () => number;
-  /** Changes to one node's reservations queue up here instead of losing races against each other. */
-  readonly #nodeTurns = new Map<string, Promise<unknown>>();
-  readonly #refusals = new Seldom(REFUSAL_EVENT_MS);
+  readonly #turns = new NodeTurns();
+  readonly #planner: Planner;
+  readonly #reservations: Reservations;
   readonly #scaling: Scaling;
 
   constructor(store: Store, clock: Clock, random: () => number) {
+    this.#planner = new Planner({ store, clock, random, turns: this.#turns });
+    this.#reservations = new Reservations(store, clock, this.#turns);
     this.#scaling = new Scaling(store, clock);
     this.#store = store;
     this.#clock = clock;
-    this.#random = random;
   }
 
   async lookup(host: string): Promise<AppSpec | undefined> {
@@ -72,14 +69,8 @@ class Core implements CoreApi {
     return undefined;
   }
 
-  async spec(appId: string): Promise<SizedSpec | undefined> {
-    const app = await this.#store.get('app', appId);
-    if (!app) return undefined;
-    const [revision, size] = await Promise.all([
-      this.#store.get('revision', app.revisionId),
-      sizeOf(this.#store, appId),
-    ]);
-    return revision && { app, revision, size };
+  spec(appId: string): Promise<SizedSpec | undefined> {
+    return sizedSpec(this.#store, appId);
   }
 
   scale(request: ScaleRequest): Promise<ScaleOutcome> {
@@ -87,107 +78,18 @@ class Core implements CoreApi {
   }
 
   plan(request: PlanRequest): Promise<Plan> {
-    return this.#inTurn(request.nodeId, () => retryConflicts(() => this.#planOnce(request)));
-  }
-
-  async #planOnce(request: PlanRequest): Promise<Plan> {
-    const { appId, nodeId } = request;
-    const spec = await this.spec(appId);
-    if (!spec) throw new PlatformError('not_found', `app ${appId} does not exist`);
-
-    const own = await listAll(this.#store, 'container', { appId });
-    const seat = chooseSlot({ containers: own, spec, request });
-    if (seat.choice === 'known') return { action: 'run', ...spec, container: seat.container };
-    if (seat.choice === 'promote')
-      return { action: 'run', ...spec, container: await this.#promote(seat.container, seat.slot) };
-    if (seat.choice === 'enough') {
-      const { count } = seat;
-      throw new PlatformError(
-        'invalid_transition',
-        `app ${spec.app.name} has as many containers as are wanted (${count})`,
-        { retryAfterMs: 1_000 },
-      );
-    }
-    const { slot } = seat;
-
-    const node = await this.#store.get('node', nodeId);
-    if (!node) throw new PlatformError('not_found', `node ${nodeId} is not registered`);
-    const resources = wantedResources(spec.app.policy, spec.size);
-    if (!fits(node, resources)) return this.#makeRoom(node, spec);
-
-    const nowMs = this.#clock.nowMs();
-    const container: NewRecord<'container'> = {
-      id: newId('ctr', nowMs),
-      createdAtMs: nowMs,
-      appId,
-      revisionId: spec.revision.id,
-      nodeId,
-      state: 'planned',
-      slot,
-      reason: request.reason,
-      address: null,
-      resources,
-      protocol: spec.revision.protocol,
-      expiresAtMs: expiry(spec.app.policy, nowMs, this.#random()),
-      phasesMs: {},
-      enteredAtMs: { planned: nowMs },
-    };
-    const reserved = reserve(node, resources, 1);
-    await this.#commit([
-      { op: 'create', kind: 'container', record: container, claims: [claims.slot(appId, slot)] },
-      { op: 'update', kind: 'node', id: nodeId, ifGeneration: node.generation, set: { reserved } },
-      this.#containerEvent(container, {
-        reservedCpu: reserved.cpu,
-        capacityCpu: node.capacity.cpu,
-        reservedMemoryBytes: reserved.memoryBytes,
-        capacityMemoryBytes: node.capacity.memoryBytes,
-      }),
-    ]);
-    return { action: 'run', ...spec, container: { ...container, generation: 1 } };
-  }
-
-  /** The node has no room: name those whose sleep can end, or say what is lacking. */
-  async #makeRoom(node: Node, { app, size }: SizedSpec): Promise<Plan> {
-    const wanted = wantedResources(app.policy, size);
-    const containers = await listAll(this.#store, 'container', { nodeId: node.id });
-    const chosen = chooseReclaim(node, wanted, sleepersFor(app.id, containers));
-    const figures = {
-      wantedCpu: wanted.cpu,
-      wantedMemoryBytes: wanted.memoryBytes,
-      reservedCpu: node.reserved.cpu,
-      capacityCpu: node.capacity.cpu,
-      reservedMemoryBytes: node.reserved.memoryBytes,
-      capacityMemoryBytes: node.capacity.memoryBytes,
-    };
-    if (chosen) {
-      const reason = `room on node ${node.name} for app ${app.name}, which someone is visiting`;
-      return { action: 'reclaim', containerIds: chosen.map((sleeper) => sleeper.containerId), reason };
-    }
-    const reason = `node ${node.name} has no room for ${wanted.cpu} CPU and ${wanted.memoryBytes} bytes of memory`;
-    if (this.#refusals.isDue(app.id, this.#clock.nowMs())) {
-      const event = { type: 'placement.refused', appId: app.id, containerId: null, reason, figures };
-      await this.#store.commit([this.#event(event, node.id)]);
-    }
-    throw new PlatformError('no_capacity', reason, {
-      hint: 'stop other apps, give this one a smaller size, or give the node more capacity',
-      retryAfterMs: 5_000,
-    });
-  }
-
-  /** The successor of a container that is no more takes its place. */
-  async #promote(next: Container, slot: number): Promise<Container> {
-    await this.#commit([promotion(next, slot)]);
-    return { ...next, slot, generation: next.generation + 1 };
+    return this.#planner.plan(request);
   }
 
   async report(containerId: string, report: ContainerReport): Promise<Container> {
     const { nodeId } = await this.#container(containerId);
-    return this.#inTurn(nodeId, () => retryConflicts(() => this.#reportOnce(containerId, report)));
+    return this.#turns.take(nodeId, () => retryConflicts(() => this.#reportOnce(containerId, report)));
   }
 
   async #reportOnce(containerId: string, report: ContainerReport): Promise<Container> {
     const before = await this.#container(containerId);
-    const changed = transition(before, report.state, report.reason, this.#clock.nowMs());
+    const nowMs = this.#clock.nowMs();
+    const changed = transition(before, report.state, report.reason, nowMs);
     const set = {
       ...changed,
       ...(report.address !== undefined && changed.address === before.address
@@ -209,7 +111,7 @@ class Core implements CoreApi {
     // Whoever reports a state again (the first answer was lost on its way) has nothing new to tell.
     if (before.state !== after.state) {
       operations.push(
-        this.#containerEvent(after, { from: before.state, ...report.phasesMs, ...report.figures }),
+        containerEvent(after, nowMs, { from: before.state, ...report.phasesMs, ...report.figures }),
       );
     }
     if (isLiving(before) && !isLiving(after)) {
@@ -230,7 +132,7 @@ class Core implements CoreApi {
       const next = await this.#store.findByClaim('container', claims.slot(before.appId, 'next'));
       if (next) operations.push(promotion(next, before.slot));
     }
-    await this.#commit(operations);
+    await commitSlots(this.#store, operations);
     return { ...after, generation: before.generation + 1 };
   }
 
@@ -250,13 +152,16 @@ class Core implements CoreApi {
           ifGeneration: container.generation,
           set: { phasesMs: merged },
         },
-        this.#event({
-          type: 'app.cold_start',
-          appId: container.appId,
-          containerId,
-          reason: `the first answer took ${Math.round(totalMs)} ms (${kind})`,
-          figures: { kind, totalMs, held, ...ofThisStart },
-        }),
+        eventOperation(
+          {
+            type: 'app.cold_start',
+            appId: container.appId,
+            containerId,
+            reason: `the first answer took ${Math.round(totalMs)} ms (${kind})`,
+            figures: { kind, totalMs, held, ...ofThisStart },
+          },
+          this.#clock.nowMs(),
+        ),
       ]);
     });
   }
@@ -274,48 +179,15 @@ class Core implements CoreApi {
   }
 
   async event(event: EventReport): Promise<void> {
-    await this.#store.commit([this.#event(event)]);
+    await this.#store.commit([eventOperation(event, this.#clock.nowMs())]);
   }
 
-  async register({ nodeId, name, engine, capacity }: NodeRegistration): Promise<Node> {
-    return this.#inTurn(nodeId, () =>
-      retryConflicts(async () => {
-        const nowMs = this.#clock.nowMs();
-        // The node first: whatever changes its containers after that makes this commit a conflict.
-        const before = await this.#store.get('node', nodeId);
-        const living = (await this.containersOn(nodeId)).filter(isLiving);
-        const empty = { capacity, reserved: { cpu: 0, memoryBytes: 0 } };
-        const fields = {
-          name,
-          engine,
-          state: 'up',
-          capacity,
-          lastSeenAtMs: nowMs,
-          reserved: empty.reserved,
-        } as const;
-        const fresh: Node = { id: nodeId, createdAtMs: nowMs, generation: 1, ...before, ...fields };
-        const reserved = living.reduce(
-          (sum, c) => reserve({ ...fresh, reserved: sum }, c.resources, 1),
-          empty.reserved,
-        );
-        const reason = `node ${name} serves with the ${engine} engine`;
-        const { generation, ...record } = { ...fresh, reserved };
-        await this.#store.commit([
-          before
-            ? {
-                op: 'update',
-                kind: 'node',
-                id: nodeId,
-                ifGeneration: generation,
-                set: { ...fields, reserved },
-                claims: [claims.nodeName(name)],
-              }
-            : { op: 'create', kind: 'node', record, claims: [claims.nodeName(name)] },
-          this.#event({ type: 'node.up', appId: null, containerId: null, reason, figures: capacity }, nodeId),
-        ]);
-        return { ...fresh, reserved };
-      }),
-    );
+  register(node: NodeRegistration): Promise<Node> {
+    return this.#reservations.register(node);
+  }
+
+  resize(containerId: string, resources: Resources): Promise<void> {
+    return this.#reservations.resize(containerId, resources);
   }
 
   containersOn(nodeId: string): Promise<Container[]> {
@@ -343,49 +215,4 @@ class Core implements CoreApi {
     if (!container) throw new PlatformError('not_found', `container ${id} does not exist`);
     return container;
   }
-
-  #containerEvent(container: NewRecord<'container'>, figures: EventReport['figures']): Operation {
-    const { id, appId, nodeId, state, reason } = container;
-    return this.#event(
-      { type: `container.${state}`, appId, containerId: id, reason, ...(figures && { figures }) },
-      nodeId,
-    );
-  }
-
-  #event({ figures = {}, ...event }: EventReport, nodeId: string | null = null): Operation {
-    return { op: 'event', event: { atMs: this.#clock.nowMs(), nodeId, ...event, figures } };
-  }
-
-  /** Commits what concerns slots: one that was taken meanwhile is a race lost like any other. */
-  async #commit(operations: readonly Operation[]): Promise<void> {
-    try {
-      await this.#store.commit(operations);
-    } catch (thrown) {
-      if (!isPlatformError(thrown, 'name_taken')) throw thrown;
-      throw new PlatformError('conflict', thrown.message, { cause: thrown });
-    }
-  }
-
-  /** Runs after whatever else is being done to the node's reservations in this process. */
-  #inTurn<T>(nodeId: string, work: () => Promise<T>): Promise<T> {
-    const turn = (this.#nodeTurns.get(nodeId) ?? Promise.resolve()).then(work, work);
-    const settled = turn.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#nodeTurns.set(nodeId, settled);
-    return turn;
-  }
-}
-
-/** The operation that makes a successor the one that takes the requests. */
-function promotion({ id, generation, appId }: Container, slot: number): Operation {
-  return {
-    op: 'update',
-    kind: 'container',
-    id,
-    ifGeneration: generation,
-    set: { slot },
-    claims: [claims.slot(appId, slot)],
-  };
 }

@@ -33,7 +33,7 @@ type Step =
   | { do: 'fault'; app: number; fault: Fault }
   | { do: 'heal' | 'cutOff' | 'reconnect' | 'kill' | 'killWorker' | 'stranger' }
   | { do: 'deploy' | 'delete' | 'create'; app: number }
-  | { do: 'scale'; app: number; replicas: number };
+  | { do: 'scale'; app: number; replicas: number; cpu: number };
 
 const app = fc.nat({ max: APPS.length - 1 });
 const visits = fc.record({
@@ -54,11 +54,13 @@ const scalings = fc.record({
   do: fc.constant('scale' as const),
   app,
   replicas: fc.integer({ min: WARM.replicas, max: 3 }),
+  cpu: fc.constantFrom(0.5, 0.8, 1.5),
 });
 const narrowings = fc.record({
   do: fc.constant('scale' as const),
   app: fc.nat({ max: APPS.length - 2 }),
   replicas: fc.constant(1),
+  cpu: fc.constant(0.5),
 });
 const faults: fc.Arbitrary<Fault> = fc.oneof(
   fc.record({ startError: fc.constant('no') }),
@@ -148,7 +150,7 @@ async function take(world: World, step: Step): Promise<void> {
     case 'create':
       return createApp(world, step.app);
     case 'scale':
-      return world.scale(name, step.replicas).catch(() => undefined);
+      return world.scale(name, { replicas: step.replicas, cpu: step.cpu }).catch(() => undefined);
   }
 }
 

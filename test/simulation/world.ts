@@ -12,6 +12,7 @@ import { SimulatedMachine, type Fault, type Happening } from '../../src/compute/
 import { openSimulatedEngine, type SimulatedEngine } from '../../src/compute/simulated/simulated-engine.ts';
 import { Apps } from '../../src/coreapi/apps.ts';
 import { createCore } from '../../src/coreapi/core.ts';
+import type { Extent } from '../../src/coreapi/decisions/scale.ts';
 import type { CoreApi } from '../../src/coreapi/core-api.ts';
 import { ensureDefaults } from '../../src/coreapi/grades.ts';
 import { listAll } from '../../src/coreapi/list-all.ts';
@@ -227,11 +228,11 @@ export class World {
     return app;
   }
 
-  /** An instruction to have so many containers. */
-  async scale(name: string, replicas: number): Promise<void> {
+  /** An instruction to have so many containers, and each so big. */
+  async scale(name: string, wanted: Partial<Extent>): Promise<void> {
     const { id, policy } = await this.#find(name);
     this.#widest.set(id, policy.maxReplicas);
-    const request = { appId: id, by: 'instruction', reason: 'somebody said so', replicas } as const;
+    const request = { appId: id, by: 'instruction', reason: 'somebody said so', ...wanted } as const;
     await this.#running.core.scale(request);
   }
 

@@ -32,6 +32,12 @@ const step = fc.oneof(
     replicas: fc.integer({ min: 1, max: MAX_REPLICAS }),
     core: fc.nat({ max: 1 }),
   }),
+  fc.record({
+    do: fc.constant('resize' as const),
+    which: fc.nat({ max: 9 }),
+    cpu: fc.constantFrom(0.5, 1, 4),
+    core: fc.nat({ max: 1 }),
+  }),
   fc.record({ do: fc.constant('forget' as const), which: fc.nat({ max: 9 }), core: fc.nat({ max: 1 }) }),
   fc.record({ do: fc.constant('register' as const), core: fc.nat({ max: 1 }) }),
 );
@@ -86,6 +92,12 @@ it('reservations never drift, no slot is held twice, and no app has more contain
                   by: 'instruction',
                   replicas: one.replicas,
                   reason: '',
+                });
+              case 'resize':
+                return core.resize(idOf(one.which), {
+                  cpu: one.cpu,
+                  memoryBytes: one.cpu * 2 ** 30,
+                  pidsMax: 1,
                 });
               case 'forget':
                 return core.forget(idOf(one.which));

@@ -14,6 +14,9 @@ function member(change: Partial<Member> = {}): Member {
     isSuccessor: false,
     revisionId: 'rev_1',
     resources: size,
+    isSizeSure: true,
+    isResizing: false,
+    resizeNotBeforeMs: 0,
     expiresAtMs: null,
     lastActiveAtMs: 0,
     ...change,
@@ -36,6 +39,7 @@ function input({ policy: some = {}, replicas = 0, ...change }: Change): CrewInpu
     size: { replicas, cpu: null, memoryBytes: null },
     isAwaited: false,
     startNotBeforeMs: 0,
+    wakeNotBeforeMs: 0,
     isResting: false,
     canPause: true,
     canResize: true,
@@ -125,6 +129,15 @@ describe('what is too little', () => {
     expect(acts({ ...waiting, startNotBeforeMs: 1e9 }, 40_000)).toEqual(['rest']);
   });
 
+  it('is not woken again at once where that did not work', () => {
+    const asleep = {
+      replicas: 2,
+      members: [member({ lastActiveAtMs: 50 }), member({ id: 'ctr_2', state: 'paused' })],
+    };
+    expect(decide({ ...asleep, wakeNotBeforeMs: 100 }, 99)).toEqual({ actions: [], nextAtMs: 100 });
+    expect(acts({ ...asleep, wakeNotBeforeMs: 100 }, 100)).toEqual(['wake ctr_2']);
+  });
+
   it('is none beyond maxReplicas', () => {
     expect(acts({ replicas: 9, members: [member()] })).toEqual(['start', 'start']);
   });
@@ -196,6 +209,38 @@ describe('what should no longer run', () => {
   });
 });
 
+describe('a container of another size', () => {
+  const bigger = { size: { replicas: 0, cpu: 1, memoryBytes: null } };
+  const resize = (change: Change, nowMs = 1) => decideCrew({ ...input(change), ...bigger }, nowMs);
+
+  it('is given the size that is wanted while it serves, and a sleeper is not', () => {
+    expect(resize({ members: [member()] }).actions).toEqual([
+      { do: 'resize', id: 'ctr_1', to: { ...size, cpu: 1 } },
+    ]);
+    for (const state of ['paused', 'starting', 'changing'] as const)
+      expect(resize({ members: [member({ state })] }).actions).toEqual([]);
+  });
+
+  it('is left alone while that is being done, and for a while after it failed', () => {
+    expect(resize({ members: [member({ isResizing: true })] }).actions).toEqual([]);
+    expect(resize({ members: [member({ resizeNotBeforeMs: 100 })] })).toEqual({ actions: [], nextAtMs: 100 });
+    expect(resize({ members: [member({ resizeNotBeforeMs: 100 })] }, 100).actions).toMatchObject([
+      { do: 'resize' },
+    ]);
+  });
+
+  it('is told its size also where it is not known whether it has it', () => {
+    expect(decide({ members: [member({ isSizeSure: false })] }).actions).toMatchObject([
+      { do: 'resize', to: size },
+    ]);
+  });
+
+  it('is not given another one while it goes to rest or is replaced', () => {
+    expect(resize({ members: [member()] }, 30_000).actions).toMatchObject([{ do: 'rest' }]);
+    expect(resize({ members: [member({ revisionId: 'rev_0' })] }).actions).toMatchObject([{ do: 'replace' }]);
+  });
+});
+
 describe('whatever the crew is like', () => {
   const time = fc.integer({ min: 0, max: 1_000_000 });
   const maybe = fc.option(time);
@@ -218,6 +263,7 @@ describe('whatever the crew is like', () => {
     placing: fc.nat({ max: 2 }),
     isAwaited: fc.boolean(),
     startNotBeforeMs: time,
+    wakeNotBeforeMs: time,
     canPause: fc.boolean(),
     nowMs: time,
   });

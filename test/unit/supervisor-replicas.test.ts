@@ -1,5 +1,6 @@
 /** Several containers of one app on one node: out and in, awake and asleep, young and old. */
 import { describe, expect, it } from 'vitest';
+import { PlatformError } from '../../src/errors.ts';
 import { settle } from '../support/fake-clock.ts';
 import { NodeUnderTest, type NodeUnderTestOptions } from '../support/node-under-test.ts';
 
@@ -104,6 +105,27 @@ describe('scaling out', () => {
     node.fault = {};
     node.engine.crash(named(node)[0] ?? '', 1);
     expect(await node.visited('hello')).toBe('answered');
+  });
+
+  it('while the engine is away waits until it is back, and asks it only now and then', async () => {
+    const node = await wide(2, { idlePauseMs: 5_000, idleStopMs: null });
+    await node.clock.advance(10 * SECOND);
+    let asked = 0;
+    node.hooks = {
+      unpause: () => {
+        asked++;
+        return Promise.reject(new PlatformError('engine_unavailable', 'the engine does not answer'));
+      },
+    };
+    await node.scale('hello', { replicas: 2 });
+    await node.clock.advance(MINUTE);
+    expect(asked).toBeGreaterThan(4);
+    expect(asked).toBeLessThan(20);
+    expect(await node.visited('hello')).toBe('engine_unavailable'); // who asks is told at once
+    node.hooks = {};
+    await node.clock.advance(MINUTE);
+    expect(named(node)).toHaveLength(2);
+    expect(node.count('started')).toBe(2);
   });
 
   it('beyond the room of the node is refused before anything is started', async () => {

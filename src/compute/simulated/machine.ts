@@ -26,6 +26,8 @@ export interface Fault {
   readonly termMs?: number | null;
   /** Cores it uses while it runs. 0 unless told. */
   readonly cpuLoad?: number;
+  /** Memory it uses while it lives. 32 MiB unless told. */
+  readonly memoryBytes?: number;
   /** What it prints when it starts. */
   readonly prints?: readonly Pick<LogLine, 'stream' | 'text'>[];
 }
@@ -151,6 +153,10 @@ export class SimulatedContainer {
 
   get cpuMs(): number {
     return this.#ranForMs() * (this.#fault.cpuLoad ?? 0);
+  }
+
+  get memoryBytes(): number {
+    return this.#fault.memoryBytes ?? 32 * 1024 * 1024;
   }
 
   /** Resolves when it has ended, however. */

@@ -26,7 +26,6 @@ export { SimulatedMachine } from './machine.ts';
 
 const FOLLOW_INTERVAL_MS = 100;
 const MAX_LINE_LENGTH = 16 * 1024;
-const MEMORY_BYTES = 32 * 1024 * 1024;
 
 export interface SimulatedEngineOptions {
   readonly clock: Clock;
@@ -233,12 +232,12 @@ export class SimulatedEngine implements Engine {
   }
 
   async stats(containerId: string): Promise<ContainerStats> {
-    const { cpuMs, exit } = this.#find(containerId);
+    const { cpuMs, exit, memoryBytes } = this.#find(containerId);
     const live = exit === undefined;
     return {
       atMs: this.#clock.nowMs(),
       cpuMs,
-      memoryBytes: live ? MEMORY_BYTES : 0,
+      memoryBytes: live ? memoryBytes : 0,
       pids: live ? 1 : 0,
     };
   }

@@ -18,6 +18,11 @@ export interface Member {
   readonly isSuccessor: boolean;
   readonly revisionId: string;
   readonly resources: Resources;
+  /** Whether the engine is known to give it just that. */
+  readonly isSizeSure: boolean;
+  /** It is being given another size; or an attempt failed, and there is none before that time (epoch ms). */
+  readonly isResizing: boolean;
+  readonly resizeNotBeforeMs: number;
   /** When it is to be replaced; null: never. */
   readonly expiresAtMs: number | null;
   /** The last moment a request was in flight; for one that was never asked, when it became ready. */
@@ -37,6 +42,8 @@ export interface CrewInput {
   readonly isAwaited: boolean;
   /** Starts failed not long ago: no further one before this time. Infinity: starting is somebody else's business now. */
   readonly startNotBeforeMs: number;
+  /** The engine did not wake them not long ago: no further attempt before this time. */
+  readonly wakeNotBeforeMs: number;
   /** It is being found out whether the app is idle. */
   readonly isResting: boolean;
   /** Whether the engine can pause, and can change limits while a container runs. */
@@ -51,6 +58,8 @@ export type CrewAction =
   | { readonly do: 'replace'; readonly id: string; readonly reason: string }
   /** It finishes its work and goes; one that only starts is called off. */
   | { readonly do: 'retire'; readonly id: string; readonly reason: string }
+  /** It is given another size while it runs. */
+  | { readonly do: 'resize'; readonly id: string; readonly to: Resources }
   /** If no container of the app has been active since `idleSinceMs`: these are paused, or ended. */
   | {
       readonly do: 'rest';
@@ -76,12 +85,13 @@ export function decideCrew(input: CrewInput, nowMs: number): CrewDecision {
   const woken = lacking > 0 ? sleepers.slice(0, lacking) : [];
   const missing = Math.max(0, lacking - woken.length);
   const mayStart = nowMs >= input.startNotBeforeMs;
+  const mayWake = nowMs >= input.wakeNotBeforeMs;
   const reason = whyMore(input, count, target);
 
   const actions: CrewAction[] = [
     ...goers,
     ...tooMany(input, awake, -lacking, nowMs),
-    ...woken.map(({ id }): CrewAction => ({ do: 'wake', id, reason })),
+    ...(mayWake ? woken : []).map(({ id }): CrewAction => ({ do: 'wake', id, reason })),
     ...Array.from({ length: mayStart ? missing : 0 }, (): CrewAction => ({ do: 'start', reason })),
   ];
   const isSettled =
@@ -95,11 +105,18 @@ export function decideCrew(input: CrewInput, nowMs: number): CrewDecision {
   const rest =
     isSettled && !old && !isAwaited && !input.isResting ? decideRest(input, staying, nowMs) : undefined;
   if (rest?.action) actions.push(rest.action);
+  const kept = staying.filter(({ id }) => id !== old?.id && rest?.action?.ids.includes(id) !== true);
+  const misfits = input.canResize ? kept.filter((member) => isMisfit(input, member)) : [];
+  const to = wantedResources(policy, size);
+  for (const { id, resizeNotBeforeMs } of misfits)
+    if (nowMs >= resizeNotBeforeMs) actions.push({ do: 'resize', id, to });
 
   const isBlocked = missing > 0 || staying.some((member) => outdated(input, member, nowMs) !== undefined);
   const nextAtMs = Math.min(
     isBlocked && !mayStart ? input.startNotBeforeMs : Infinity,
+    woken.length > 0 && !mayWake ? input.wakeNotBeforeMs : Infinity,
     rest?.nextAtMs ?? Infinity,
+    ...misfits.map(({ resizeNotBeforeMs }) => later(resizeNotBeforeMs, nowMs)),
     ...staying.map(({ expiresAtMs }) => later(expiresAtMs, nowMs)),
     ...sleepers.map((member) => Math.min(later(member.expiresAtMs, nowMs), stopAtMs(policy, member))),
   );
@@ -166,7 +183,7 @@ function decideRest(
   input: CrewInput,
   staying: readonly Member[],
   nowMs: number,
-): { action?: CrewAction; nextAtMs: number } {
+): { action?: Extract<CrewAction, { do: 'rest' }>; nextAtMs: number } {
   const { policy, canPause } = input;
   const { idlePauseMs, idleStopMs } = policy;
   const surplus = staying.length - policy.minReplicas;
@@ -178,10 +195,10 @@ function decideRest(
     .slice(policy.minReplicas)
     .map(({ id }) => id);
   if (idleStopMs !== null && idleMs >= idleStopMs) {
-    const action: CrewAction = {
-      do: 'rest',
+    const action = {
+      do: 'rest' as const,
       ids,
-      how: 'stop',
+      how: 'stop' as const,
       idleSinceMs: nowMs - idleStopMs,
       reason: idleReason(idleStopMs),
     };
@@ -189,10 +206,10 @@ function decideRest(
   }
   const mayPause = canPause && idlePauseMs !== null;
   if (mayPause && idleMs >= idlePauseMs) {
-    const action: CrewAction = {
-      do: 'rest',
+    const action = {
+      do: 'rest' as const,
       ids,
-      how: 'pause',
+      how: 'pause' as const,
       idleSinceMs: nowMs - idlePauseMs,
       reason: idleReason(idlePauseMs),
     };
@@ -214,6 +231,12 @@ function outdated(
     return 'another size is wanted of it';
   if (member.expiresAtMs !== null && nowMs >= member.expiresAtMs) return 'it has reached its lifetime';
   return undefined;
+}
+
+/** It serves, and has not the size that is wanted of it. A sleeper is given that when it is awake. */
+function isMisfit({ policy, size }: CrewInput, member: Member): boolean {
+  if (member.state !== 'ready' || member.isResizing) return false;
+  return !member.isSizeSure || !sameResources(member.resources, wantedResources(policy, size));
 }
 
 /** Best first: what should run before what should not, who may live longer before who may not, then the older one. */
