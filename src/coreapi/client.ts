@@ -24,6 +24,8 @@ import type {
   PutAppBody,
   PutCertificateBody,
   RevisionView,
+  ScaleBody,
+  ScaleView,
 } from './schema.ts';
 
 const LARGEST_PAGE = 1_000;
@@ -56,6 +58,8 @@ export interface Client {
   putApp(app: string, body: PutAppBody, options?: ChangeOptions): Promise<AppView>;
   patchApp(app: string, body: PatchAppBody, options?: ChangeOptions): Promise<AppView>;
   deployApp(app: string, body?: DeployBody, options?: Omit<ChangeOptions, 'ifGeneration'>): Promise<AppView>;
+  /** A size by force; what is decided is carried out from then on. */
+  scaleApp(app: string, body: ScaleBody): Promise<ScaleView>;
   deleteApp(app: string, options?: Pick<ChangeOptions, 'ifGeneration'>): Promise<void>;
   getApp(app: string): Promise<AppView>;
 
@@ -129,6 +133,11 @@ class HttpClient implements Client {
 
   deployApp(app: string, body: DeployBody = {}, options?: ChangeOptions) {
     return this.#change('POST', appPath(app, '/deploy'), body, options);
+  }
+
+  async scaleApp(app: string, body: ScaleBody): Promise<ScaleView> {
+    const response = await this.#request('POST', appPath(app, '/scale'), { body });
+    return (await this.#bodyOf(response)) as ScaleView;
   }
 
   async deleteApp(app: string, options: Pick<ChangeOptions, 'ifGeneration'> = {}): Promise<void> {

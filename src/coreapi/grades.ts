@@ -53,13 +53,13 @@ export async function listGrades(store: Store): Promise<Grade[]> {
   return grades.sort((a, b) => a.cpu - b.cpu || a.memoryBytes - b.memoryBytes);
 }
 
-/** Errors: `unknown_grade`, which lists those there are. */
-export async function findGrade(store: Store, name: string): Promise<Grade> {
+/** Errors: `unknown_grade`, which lists those there are. `field` is where the caller named it. */
+export async function findGrade(store: Store, name: string, field = 'policy.grade'): Promise<Grade> {
   const grade = await store.findByClaim('grade', claims.gradeName(name));
   if (grade) return grade;
   const names = (await listGrades(store)).map((known) => known.name);
   throw new PlatformError('unknown_grade', `there is no grade ${JSON.stringify(name)}`, {
     hint: `the grades are ${names.join(', ')}`,
-    fields: [{ field: 'policy.grade', reason: `must be one of ${names.join(', ')}` }],
+    fields: [{ field, reason: `must be one of ${names.join(', ')}` }],
   });
 }

@@ -45,7 +45,7 @@ describe('/v1/openapi.json', () => {
       .filter(({ method }) => method !== 'ALL')
       .map(({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
     expect(described.sort()).toEqual([...new Set(served)].sort());
-    expect(described).toHaveLength(21);
+    expect(described).toHaveLength(22);
   });
 
   it('is answered by no route with 404 or 405', async () => {

@@ -381,6 +381,7 @@ describe('help', () => {
       ['apps', 'list'],
       ['apps', 'show'],
       ['apps', 'update'],
+      ['apps', 'scale'],
       ['apps', 'delete'],
     ],
     ...[['deploy'], ['logs'], ['ps'], ['events'], ['nodes'], ['grades'], ['completion']],

@@ -35,7 +35,15 @@ describe('bash completes', () => {
 
   test('commands, and commands below them', () => {
     expect(offers('mayfly', 'ev')).toEqual(['events']);
-    expect(offers('mayfly', 'apps', '')).toEqual(['create', 'list', 'show', 'update', 'delete', 'help']);
+    expect(offers('mayfly', 'apps', '')).toEqual([
+      'create',
+      'list',
+      'show',
+      'update',
+      'scale',
+      'delete',
+      'help',
+    ]);
     expect(offers('mayfly', 'apps', 'cr')).toEqual(['create']);
   });
 

@@ -16,15 +16,17 @@ import type { ClientOptions, Context } from '../context.ts';
 import { UsageError } from '../exit-codes.ts';
 import { ProgressLine } from '../progress.ts';
 import { formatAgo, formatBytes, formatDuration } from '../units.ts';
+import { addScaleCommand } from './scale.ts';
 
 type Options = AppOptions & ClientOptions;
 
 export function addAppsCommands(program: Command, context: Context): void {
-  const apps = program.command('apps').description('create, list, show, change and delete apps');
+  const apps = program.command('apps').description('create, list, show, change, scale and delete apps');
   addCreate(apps, context);
   addList(apps, context);
   addShow(apps, context);
   addUpdate(apps, context);
+  addScaleCommand(apps, context);
   addDelete(apps, context);
 }
 
@@ -173,6 +175,15 @@ export function addDeployCommand(program: Command, context: Context): void {
   ]);
 }
 
+function scaling({ scaling: { mode, cpuMax, memoryMaxBytes } }: AppView['policy']): string {
+  const bounds = [
+    ...(cpuMax === null ? [] : [`${cpuMax} CPU`]),
+    ...(memoryMaxBytes === null ? [] : [formatBytes(memoryMaxBytes)]),
+  ];
+  if (mode === 'off') return 'by instruction alone';
+  return `${mode} by load${bounds.length === 0 ? '' : `, up to ${bounds.join(' and ')} each`}`;
+}
+
 type ShowProgress = (progress: { status: string; currentBytes: number; totalBytes: number }) => void;
 
 async function withProgress<T>(
@@ -237,6 +248,8 @@ function describe(app: AppView, context: Context): string {
       'size',
       `${policy.cpu} CPU, ${formatBytes(policy.memoryBytes)}${policy.grade ? ` (grade ${policy.grade})` : ''}`,
     ],
+    ['containers', `${policy.minReplicas} kept ready, ${policy.maxReplicas} at most`],
+    ['scaling', scaling(policy)],
     ['concurrency', `${policy.concurrency.target} aimed at, never more than ${policy.concurrency.limit}`],
     ['idle', `paused after ${never(policy.idlePauseMs)}, stopped after ${never(policy.idleStopMs)}`],
     ['lifetime', never(policy.lifetimeMs)],

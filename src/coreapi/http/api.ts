@@ -10,9 +10,11 @@ import type { Store } from '../../cmdb/store.ts';
 import { PlatformError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { AppLogs } from '../apps-logs.ts';
+import { AppScaling } from '../apps-scale.ts';
 import { Apps } from '../apps.ts';
 import type { NodeGateway } from '../core-api.ts';
 import { problemResponse } from '../problem.ts';
+import { Scaling } from '../scaling.ts';
 import { authenticate, requireOperator } from '../tokens.ts';
 import { Reader } from '../views-read.ts';
 import { boundedBody } from './body.ts';
@@ -23,6 +25,7 @@ import { AppCertificates } from '../certificates.ts';
 import { addAppRoutes } from './routes-apps.ts';
 import { addCertificateRoutes } from './routes-certificates.ts';
 import { addReadRoutes } from './routes-read.ts';
+import { addScaleRoutes } from './routes-scale.ts';
 
 /** Room for every field at its largest in practice; the whole of it is held in memory. */
 export const MAX_BODY_BYTES = 1024 ** 2;
@@ -76,6 +79,7 @@ export function createApi(options: ApiOptions): Api {
   api.use('/v1/*', boundedBody(MAX_BODY_BYTES));
 
   addAppRoutes(api, new Apps({ store, gateway, clock }), streams);
+  addScaleRoutes(api, new AppScaling(store, new Scaling(store, clock)));
   addCertificateRoutes(api, new AppCertificates({ store, clock }));
   addReadRoutes(api, { reader: new Reader(store), logs: new AppLogs({ store, gateway }), streams });
   addOpenRoutes(api, options.ready);
