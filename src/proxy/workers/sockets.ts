@@ -4,7 +4,8 @@
  *
  * The control process binds them and keeps them open, without listening itself; a worker is given its socket as an open
  * file. So the queue of connections that nobody has accepted yet belongs to the place and not to the worker: when a worker
- * is replaced, or killed, they wait for its successor and none is reset.
+ * is replaced, or killed, they wait for its successor and none is reset. Only a place that cannot be filled at once gives up
+ * its socket, so that connections go to the others.
  *
  * A Node without `net.BoundSocket` (before 24.17 and 26.4) has no public way to that. There each worker binds for itself, and
  * what waits in its queue when it closes is reset by the kernel: docs/decisions/workers.md has the figures.
@@ -12,7 +13,6 @@
 import { lookup } from 'node:dns/promises';
 import * as net from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { ListenAt } from '../doors/doors.ts';
 import type { DoorsAt } from './settings.ts';
 
 /** Workers of a program that was killed a moment ago end by themselves; their port is waited for so often, so long each time. */
@@ -35,25 +35,19 @@ export interface WorkerPlace {
 const FIRST_INHERITED_FD = 4;
 
 export class WorkerSockets {
-  readonly port: number;
-  readonly tlsPort: number | undefined;
-  readonly places: readonly WorkerPlace[];
-  readonly #kept: readonly net.BoundSocket[];
+  readonly #doors: DoorsAt<Address>;
+  readonly #keep: boolean;
+  /** By place, those of its doors. */
+  readonly #kept = new Map<number, readonly net.BoundSocket[]>();
 
-  private constructor(
-    ports: DoorsAt<number>,
-    places: readonly WorkerPlace[],
-    kept: readonly net.BoundSocket[],
-  ) {
-    this.port = ports.http;
-    this.tlsPort = ports.tls;
-    this.places = places;
-    this.#kept = kept;
+  private constructor(doors: DoorsAt<Address>, keep: boolean) {
+    this.#doors = doors;
+    this.#keep = keep;
   }
 
   /**
-   * `keep: false`: workers bind for themselves, as on a Node that cannot do otherwise. Errors: what binding gives, e.g.
-   * EADDRINUSE where anybody else listens on the port, EACCES, EADDRNOTAVAIL, ENOTFOUND.
+   * For places 1 … `workers`. `keep: false`: workers bind for themselves, as on a Node that cannot do otherwise. Errors: what
+   * binding gives, e.g. EADDRINUSE where anybody else listens on the port, EACCES, EADDRNOTAVAIL, ENOTFOUND.
    */
   static async open(
     doors: DoorsAt<Address>,
@@ -62,29 +56,62 @@ export class WorkerSockets {
   ): Promise<WorkerSockets> {
     const http = await exclusive(doors.http);
     const tls = doors.tls && (await exclusive(doors.tls));
-    const ports = { http: http.port, tls: tls?.port };
-    const kept: net.BoundSocket[] = [];
-    const bind = (address: Address, fds: number[]): ListenAt => {
-      if (!keep) return { ...address, reusePort: true };
-      const socket = new net.BoundSocket({ ...address, reusePort: true });
-      kept.push(socket);
-      fds.push(socket.fd());
-      return { fd: FIRST_INHERITED_FD + fds.length - 1 };
-    };
+    const sockets = new WorkerSockets({ http, tls }, keep);
     try {
-      const places = Array.from({ length: workers }, () => {
-        const fds: number[] = [];
-        return { listen: { http: bind(http, fds), tls: tls && bind(tls, fds) }, fds };
-      });
-      return new WorkerSockets(ports, places, kept);
+      for (let place = 1; place <= workers; place++) sockets.at(place);
+      return sockets;
     } catch (thrown) {
-      for (const socket of kept) socket.close();
+      sockets.close();
       throw thrown;
     }
   }
 
+  get port(): number {
+    return this.#doors.http.port;
+  }
+
+  get tlsPort(): number | undefined {
+    return this.#doors.tls?.port;
+  }
+
+  /** The place's sockets, bound anew if they were released. Errors: what binding gives. */
+  at(place: number): WorkerPlace {
+    const { http, tls } = this.#doors;
+    if (!this.#keep) {
+      const shared = (address: Address) => ({ ...address, reusePort: true });
+      return { listen: { http: shared(http), tls: tls && shared(tls) }, fds: [] };
+    }
+    const kept = this.#kept.get(place) ?? bind(tls === undefined ? [http] : [http, tls]);
+    this.#kept.set(place, kept);
+    const inherited = (at: number) => ({ fd: FIRST_INHERITED_FD + at });
+    return {
+      listen: { http: inherited(0), tls: tls && inherited(1) },
+      fds: kept.map((socket) => socket.fd()),
+    };
+  }
+
+  /**
+   * Nobody serves the place for some time: the kernel sends connections to the others from now on. What waits in its queue
+   * is reset.
+   */
+  release(place: number): void {
+    for (const socket of this.#kept.get(place) ?? []) socket.close();
+    this.#kept.delete(place);
+  }
+
   close(): void {
-    for (const socket of this.#kept) socket.close();
+    for (const place of [...this.#kept.keys()]) this.release(place);
+  }
+}
+
+function bind(addresses: readonly Address[]): net.BoundSocket[] {
+  const sockets: net.BoundSocket[] = [];
+  try {
+    for (const address of addresses) sockets.push(new net.BoundSocket({ ...address, reusePort: true }));
+    return sockets;
+  } catch (thrown) {
+    for (const socket of sockets) socket.close();
+    throw thrown;
   }
 }
 

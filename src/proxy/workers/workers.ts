@@ -13,7 +13,7 @@ import { respawnDelayMs, SETTLED_MS } from './respawn.ts';
 import { SlotLedger } from './slot-ledger.ts';
 import type { DataPlaneSettings, DoorsAt } from './settings.ts';
 import { WorkerSockets } from './sockets.ts';
-import type { Address, WorkerPlace } from './sockets.ts';
+import type { Address } from './sockets.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 export interface WorkersOptions {
@@ -57,7 +57,6 @@ const MAX_LAST_FIGURES = 256;
 
 interface Place {
   readonly number: number;
-  readonly at: WorkerPlace;
   current: WorkerProcess | undefined;
   /** Workers in a row that ended before they had settled. */
   failures: number;
@@ -87,9 +86,8 @@ class WorkerSet implements Workers {
     this.port = sockets.port;
     this.tlsPort = sockets.tlsPort;
     this.#ledger = new SlotLedger(options.count);
-    this.#places = sockets.places.map((at, index) => ({
+    this.#places = Array.from({ length: options.count }, (_, index) => ({
       number: index + 1,
-      at,
       current: undefined,
       failures: 0,
       turn: Promise.resolve(),
@@ -180,10 +178,10 @@ class WorkerSet implements Workers {
     return filled;
   }
 
-  async #spawn({ number, at }: Place): Promise<WorkerProcess> {
+  async #spawn({ number }: Place): Promise<WorkerProcess> {
     const { control, clock, log, count, settings } = this.#options;
     const worker = new WorkerProcess({
-      ...{ number, workers: count, place: at, settings, control, clock, log },
+      ...{ number, workers: count, place: this.#sockets.at(number), settings, control, clock, log },
       ...{ ledger: this.#ledger, reported: this.#reported },
     });
     this.#living.add(worker);
@@ -209,6 +207,7 @@ class WorkerSet implements Workers {
     if (clock.monotonicMs() - startedMs >= SETTLED_MS) place.failures = 0;
     while (this.#isVacant(place)) {
       const delayMs = respawnDelayMs(++place.failures);
+      if (delayMs > 0) this.#sockets.release(place.number);
       await this.#pause(delayMs);
       if (!this.#isVacant(place)) return; // a restart of all has brought one
       try {
