@@ -44,11 +44,8 @@ async function isPending(promise: Promise<unknown>): Promise<boolean> {
   return pending;
 }
 
-<<<<<<< HEAD
-=======
 const LOAD = { atMs: 0, completed: 0, servedMs: 0, waitedMs: 0, inFlight: 0, held: 0 };
 
->>>>>>> 12ba62ab3b6d3b061dd5ab5521c7d8c83dec748f
 describe('workers', () => {
   it('share one start of a cold app, which is reported once, and all that wait are served', async () => {
     const { control, all, acquire } = setUp();
@@ -107,24 +104,16 @@ describe('workers', () => {
     await settle();
     const before = one.toControl.sent.length;
     for (let i = 0; i < 100; i++) {
-<<<<<<< HEAD
-      one.remote.observe([`c${i % 3}`]);
-=======
       one.remote.observe({ ...LOAD, appId: `a${i % 3}`, arrivals: i });
->>>>>>> 12ba62ab3b6d3b061dd5ab5521c7d8c83dec748f
       one.remote.suspect('c1');
     }
     await settle();
     expect(one.toControl.sent.length - before).toBe(1);
-<<<<<<< HEAD
-    expect(control.observed).toEqual(['c0', 'c1', 'c2']);
-=======
     expect(control.observed.map(({ appId, arrivals }) => [appId, arrivals])).toEqual([
       ['a0', 99],
       ['a1', 97],
       ['a2', 98],
     ]);
->>>>>>> 12ba62ab3b6d3b061dd5ab5521c7d8c83dec748f
     expect(control.suspected).toEqual(['c1']);
   });
 
