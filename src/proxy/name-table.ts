@@ -4,7 +4,7 @@
  * value, each somewhere else; with a million names none of these is in a cache of the processor. And there is nothing in it
  * for the garbage collector to walk through.
  *
- * It is made of 64 shards, so that one that grows stops the process for a millisecond (a Map of a million, for 140).
+ * It is made of 64 shards, so that one that grows stops the process for a few milliseconds (a Map of a million, for 140).
  */
 import { key, KEY_WORDS, packKey, unpackKey } from './name-key.ts';
 
