@@ -211,8 +211,13 @@ export async function execIn(
 /** The limits of a container as the kernel holds them, read from its cgroup (version 1 or 2). */
 export async function cgroupLimits(engineId: string): Promise<Resources> {
   const { State } = await dockerJson<{ State: { Pid: number } }>('GET', `/containers/${engineId}/json`);
+  return processLimits(State.Pid);
+}
+
+/** The same of any process. */
+export function processLimits(pid: number): Resources {
   const paths = new Map<string, string>();
-  for (const line of readFileSync(`/proc/${State.Pid}/cgroup`, 'utf8').trim().split('\n')) {
+  for (const line of readFileSync(`/proc/${pid}/cgroup`, 'utf8').trim().split('\n')) {
     const [, names = '', path = ''] = line.split(':');
     for (const name of names.split(',')) paths.set(name, path);
   }

@@ -12,7 +12,17 @@ import { findMounts } from '../../src/compute/process/cgroups.ts';
 import { readStat } from '../../src/compute/process/proc.ts';
 import type { AppView, ContainerView, CreateAppBody, EventView } from '../../src/coreapi/schema.ts';
 import { afterAll, beforeAll, beforeEach, describe } from 'vitest';
-import { containersWith, docker, DOCKER_SOCKET, leftovers, sweep, whyNoDocker } from './docker.ts';
+import type { Resources } from '../../src/cmdb/records.ts';
+import {
+  cgroupLimits,
+  containersWith,
+  docker,
+  DOCKER_SOCKET,
+  leftovers,
+  processLimits,
+  sweep,
+  whyNoDocker,
+} from './docker.ts';
 import { get, startProgram } from './program.ts';
 import type { Answer, Program } from './program.ts';
 import { until } from './until.ts';
@@ -226,6 +236,18 @@ export class Platform implements AsyncDisposable {
       found.set(id, [found.get(id), pid].filter(Boolean).join());
     }
     return found;
+  }
+
+  /** The limits of the container as the kernel holds them, and when its process began. */
+  async limits(containerId: string): Promise<Resources & { readonly startedAt: string }> {
+    const engineId = (await this.running()).get(containerId) ?? '';
+    if (this.engine === 'process') {
+      const pid = Number(engineId.split(',')[0]);
+      return { ...processLimits(pid), startedAt: String(readStat(pid)?.startTicks) };
+    }
+    const { body } = await docker('GET', `/containers/${engineId}/json`);
+    const { State } = JSON.parse(body.toString()) as { State: { StartedAt: string } };
+    return { ...(await cgroupLimits(engineId)), startedAt: State.StartedAt };
   }
 
   /** CPU time that the container has used, in milliseconds, as the kernel counts it. */

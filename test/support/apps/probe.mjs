@@ -51,12 +51,15 @@ const server = createServer((request, response) => {
   } else answer(me);
 });
 
+/** Memory that is in use, not only reserved. */
+const filled = Buffer.alloc(Number(process.env.FILL_BYTES ?? 0), 1);
+
 if (process.env.SECRET) console.log('the secret is known');
 if (process.env.GATE_PORT !== undefined && (await permission(Number(process.env.GATE_PORT))) !== 'go') {
   console.error('the database is away');
   process.exit(7);
 }
-server.listen(port, host, () => console.log('probe listens'));
+server.listen(port, host, () => console.log(`probe listens, ${filled.length} bytes filled`));
 if (process.env.BURN !== undefined) {
   setInterval(() => {
     const untilMs = performance.now() + 10;
