@@ -39,12 +39,13 @@ export async function up(config: UpConfig): Promise<number> {
   const stopSignal = nextSignal();
   const log = createLog(config.logLevel);
   const closers: (() => unknown)[] = [];
+  const hangUp = new HangUp(log);
   // The platform's timers and children keep no process alive. While things end, nothing else may: the end is awaited here.
   const alive = setInterval(() => undefined, 2 ** 31 - 1);
   try {
     const dataDir = openDataDir(config.data);
     closers.push(() => dataDir.release());
-    await serve(config, dataDir, log, closers);
+    await serve(config, dataDir, hangUp, log, closers);
     log.info({ signal: await stopSignal }, 'stopping');
     void nextSignal().then(() => process.exit(130));
     return 0;
@@ -61,6 +62,7 @@ export async function up(config: UpConfig): Promise<number> {
 async function serve(
   config: UpConfig,
   dataDir: DataDir,
+  hangUp: HangUp,
   log: Log,
   closers: (() => unknown)[],
 ): Promise<void> {
@@ -95,7 +97,7 @@ async function serve(
   closers.push(() => proxy.close({ graceMs: DRAIN_MS }));
   closers.push(doors.watch((change) => proxy.changeCertificates(change)));
   feed?.watch((change) => proxy.changeCertificates(change));
-  closers.push(onHangUp(() => proxy.restart(), log));
+  closers.push(hangUp.calls(() => proxy.restart()));
   const metrics = new MetricsCollector({
     store,
     tally,
@@ -215,13 +217,23 @@ function url(host: string, port: number, scheme = 'http'): string {
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** SIGHUP: new processes for what is served, while nobody notices. The returned function ends that. */
-function onHangUp(restart: () => Promise<void>, log: Log): () => void {
-  const hangUp = () => {
-    restart().catch((thrown: unknown) => log.warn({ err: thrown }, 'the workers were not replaced'));
-  };
-  process.on('SIGHUP', hangUp);
-  return () => process.off('SIGHUP', hangUp);
+/** SIGHUP: new processes for what is served, while nobody notices. Before anything is, and while all ends, it is ignored. */
+class HangUp {
+  #restart: (() => Promise<void>) | undefined;
+
+  constructor(log: Log) {
+    process.on('SIGHUP', () => {
+      this.#restart?.().catch((thrown: unknown) =>
+        log.warn({ err: thrown }, 'the workers were not replaced'),
+      );
+    });
+  }
+
+  /** From now on. The returned function ends that. */
+  calls(restart: () => Promise<void>): () => void {
+    this.#restart = restart;
+    return () => (this.#restart = undefined);
+  }
 }
 
 function nextSignal(): Promise<NodeJS.Signals> {

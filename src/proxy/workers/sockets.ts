@@ -7,7 +7,7 @@
  * is replaced, or killed, they wait for its successor and none is reset. Only a place that cannot be filled at once gives up
  * its socket, so that connections go to the others.
  *
- * A Node without `net.BoundSocket` (before 24.17 and 26.4) has no public way to that. There each worker binds for itself, and
+ * A Node without `net.BoundSocket` (public since 26.4) has no public way to that. There each worker binds for itself, and
  * what waits in its queue when it closes is reset by the kernel: docs/decisions/workers.md has the figures.
  */
 import { lookup } from 'node:dns/promises';
