@@ -30,6 +30,9 @@ import { suspect } from './suspicion.ts';
 /** A sleeper that has to make room has nothing in flight; it need not be given long. */
 const RECLAIM_GRACE_MS = 1_000;
 
+/** More than any number of containers gives rise to between two turns of the event loop. */
+const MAX_LOOKS_AT_ONCE = 1_000;
+
 type Adopted = Omit<Extract<Adoption, { action: 'adopt' }>, 'action'>;
 
 export class Supervisor {
@@ -43,6 +46,8 @@ export class Supervisor {
   /** It is being found out whether the app is idle. */
   #resting: Promise<void> | undefined;
   #isLookDue = false;
+  /** Looks since the process last had time for something else. */
+  #looks = 0;
   /** What runs is being taken over: until all of it is known, nothing is to be done about it. */
   #isTakingOver = false;
 
@@ -192,11 +197,15 @@ export class Supervisor {
   #changed(): void {
     if (this.#isLookDue) return;
     this.#isLookDue = true;
-    queueMicrotask(() => {
+    const look = () => {
       this.#isLookDue = false;
       this.#look();
       if (this.idle) this.#onIdle();
-    });
+    };
+    if (this.#looks++ === 0) setImmediate(() => (this.#looks = 0));
+    // One that changes something each time would keep the process from everything else.
+    if (this.#looks <= MAX_LOOKS_AT_ONCE) queueMicrotask(look);
+    else setImmediate(look);
   }
 
   /** `insist`: somebody waits at this moment; a sleeper that could not be woken just now is to be tried again. */

@@ -441,3 +441,25 @@ describe('a policy that allows fewer', () => {
     expect(named(node)).toEqual(node.alive());
   });
 });
+
+describe('an engine that answers without a moment’s delay, again and again', () => {
+  it('does not keep the process from everything else', async () => {
+    const node = await wide(2, { idlePauseMs: 5_000, idleStopMs: null });
+    await node.clock.advance(10 * SECOND);
+    // It says that it woke them, and at once that they are gone, for ever.
+    let woken = 0;
+    const { engine } = node;
+    node.hooks = {
+      unpause: (id) => {
+        woken++;
+        queueMicrotask(() => engine.crash(id, 1));
+        return Promise.resolve();
+      },
+    };
+    node.fault = { startMs: 0, exitAfterMs: 0 };
+    await node.scale('hello', { replicas: 2 });
+    await node.clock.advance(MINUTE);
+    expect(woken).toBeLessThanOrEqual(2);
+    expect(node.count('started')).toBeLessThan(30);
+  });
+});
