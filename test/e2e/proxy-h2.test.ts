@@ -84,6 +84,16 @@ describe.each(['tls', 'plain'] as const)('a client of HTTP/2, %s', (door) => {
     });
   });
 
+  it('is answered although the body that it announces turns out to be empty', async () => {
+    await using w = await world(echo, {}, door);
+    for (let i = 0; i < 3; i++) {
+      const asked = w.session.request({ ':method': 'POST', ':authority': 'a.test' }, { endStream: false });
+      asked.end();
+      expect((await answerOf(asked)).status).toBe(200);
+    }
+    expect(w.proxy.snapshot()).toMatchObject({ requests: 3, inFlight: 0 });
+  });
+
   it('gets each of many answers at once on its own stream', async () => {
     await using w = await world((req, res) => setImmediate(() => res.end(req.url)), {}, door);
     const paths = Array.from({ length: 100 }, (_, i) => `/${i}`);

@@ -69,7 +69,9 @@ export class StreamRequest implements ArrivedRequest {
     return this.#stream.on(event, listener);
   }
 
+  /** A body without a byte ends before anybody has asked for it. */
   once(event: string, listener: Listener): unknown {
+    if (event === 'end' && this.#stream.readableEnded) process.nextTick(listener);
     return this.#stream.once(event, listener);
   }
 
