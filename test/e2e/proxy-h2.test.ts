@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { makePair, shown } from '../support/certificates.ts';
 import type { Pair } from '../support/certificates.ts';
-import { END_STREAM } from '../support/raw-h2.ts';
+import { DATA, END_STREAM, frame, get, RawH2, WINDOW_UPDATE } from '../support/raw-h2.ts';
 import { answerOf, askH2, http2Session } from '../support/http2-client.ts';
 import { whyNoProgram } from '../support/programs.ts';
 import { activation, deferred, endpoint } from '../support/scripted-control-plane.ts';
@@ -288,6 +288,21 @@ describe('a proxy that closes', () => {
     expect(String(await stream.toArray())).toBe('done');
     await closed;
     await until('the connection to be over', () => w.session.closed);
+  });
+
+  it('is not held up by a client that takes nothing of what was written to it', async () => {
+    await using w = await world((_req, res) => res.end(Buffer.alloc(20 * 1024 * 1024)), {}, 'plain');
+    await using client = await RawH2.open(w.proxy.port);
+    client.socket.pause();
+    // Windows without end: nothing but the connection itself holds the answer back.
+    const MUCH = Buffer.from([0x7f, 0, 0, 0]);
+    client.send(frame(WINDOW_UPDATE, 0, 0, MUCH));
+    const stream = client.request(get('/'), { ends: false });
+    client.send(frame(WINDOW_UPDATE, 0, stream, MUCH), frame(DATA, END_STREAM, stream));
+    await until('the app to be asked', () => w.upstream.accepted === 1);
+    await w.proxy.close({ graceMs: 100 });
+    client.socket.resume();
+    await until('the connection to be over', () => client.closed);
   });
 
   it('breaks what is still under way when its patience ends', async () => {

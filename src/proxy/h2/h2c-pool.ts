@@ -3,8 +3,10 @@
  * the container takes no more of them at once. One without a request is closed after a while, and at once when its container
  * is taken out of use.
  */
-import { connect } from 'node:http2';
+import { connect as connectHttp2 } from 'node:http2';
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Clock } from '../../clock.ts';
 import type { Endpoint } from '../control-plane.ts';
 import { H2cRequest } from './h2c-request.ts';
@@ -107,6 +109,7 @@ export class H2cConnection {
   used = false;
   readonly #options: H2cConnectionOptions;
   readonly #session: ClientHttp2Session;
+  readonly #socket: Socket;
   /** Who has a place before it stands. */
   readonly #waiting: ((error: Error | undefined) => void)[] = [];
   #requests = 0;
@@ -119,7 +122,9 @@ export class H2cConnection {
     this.host = host;
     this.port = port;
     this.#options = options;
-    const session = connect(`http://${host.includes(':') ? `[${host}]` : host}:${port}`, SESSION_OPTIONS);
+    const socket = connect({ host, port, noDelay: true });
+    const session = connectHttp2('http://app', { ...SESSION_OPTIONS, createConnection: () => socket });
+    this.#socket = socket;
     this.#session = session;
     session.once('connect', () => {
       session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
@@ -127,7 +132,7 @@ export class H2cConnection {
     });
     session.on('error', (error) => (this.#error = error)); // 'close' follows
     session.once('goaway', () => this.#leave());
-    session.once('close', () => {
+    socket.once('close', () => {
       this.#leave();
       this.#settle(this.#error ?? new Error('the connection closed'));
     });
@@ -164,13 +169,16 @@ export class H2cConnection {
   give(): void {
     if (--this.#requests > 0) return;
     const { clock, keepAliveMs, once } = this.#options;
-    if (this.#leaving || once) this.#session.close();
+    if (this.#leaving || once) this.closeWhenDone();
     else this.#cancelIdle = clock.after(keepAliveMs, () => this.closeWhenDone());
   }
 
   closeWhenDone(): void {
     this.#leave();
-    if (this.#requests === 0) this.#session.destroy();
+    if (this.#requests > 0) return;
+    this.#session.destroy();
+    // What has been written still leaves; but a session whose last write is not taken would never be over.
+    setImmediate(() => this.#socket.destroy());
   }
 
   /** No further request goes on it. */

@@ -26,6 +26,7 @@ const RESETS_PER_SECOND = 50;
 const FIELD_OVERHEAD_BYTES = 32;
 
 interface Session {
+  readonly socket: Socket;
   readonly http2: ServerHttp2Session;
   readonly ways: Set<StreamWay>;
   /** It has had a request. */
@@ -62,16 +63,17 @@ export class H2Transport implements Transport {
   accept(socket: Socket, peer: Peer): void {
     const { clock, limits } = this.#options;
     const http2 = performServerHandshake(socket, sessionOptions(limits));
-    const session: Session = { http2, ways: new Set(), used: false };
+    const session: Session = { socket, http2, ways: new Set(), used: false };
     this.#sessions.add(session);
     http2.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     // A client's PING is no reason to keep its connection, nor is half a header section.
     const idle = new StallWatch(clock);
-    idle.watch(limits.headersTimeoutMs, () => http2.destroy());
-    http2.on('error', ignore); // 'close' follows
+    idle.watch(limits.headersTimeoutMs, () => socket.destroy());
+    http2.on('error', ignore); // whatever breaks also closes
     // Doors leave connections half open; a client of HTTP/2 that has ended its side has gone.
-    socket.once('end', () => http2.destroy());
-    http2.once('close', () => {
+    socket.once('end', () => socket.destroy());
+    // The session itself is not over before its last write is, which may be never.
+    socket.once('close', () => {
       idle.close();
       this.#sessions.delete(session);
     });
@@ -79,7 +81,7 @@ export class H2Transport implements Transport {
       idle.rest();
       session.used = true;
       const ended = () => {
-        if (session.ways.size === 0) idle.watch(limits.keepAliveMs, () => http2.close());
+        if (session.ways.size === 0) idle.watch(limits.keepAliveMs, () => this.#bidFarewell(session));
       };
       this.#begin({ session, stream, headers, rawHeaders, peer, ended });
     });
@@ -108,7 +110,20 @@ export class H2Transport implements Transport {
     // What has been written still leaves.
     await new Promise((resolve) => setImmediate(resolve));
     for (const { http2 } of this.#sessions) http2.destroy();
+    await new Promise((resolve) => setImmediate(resolve));
+    // A session whose last write the client does not take would never be over.
+    for (const { socket } of this.#sessions) socket.destroy();
     await this.drain();
+  }
+
+  /** To a client that has nothing in flight. It may not take even that. */
+  #bidFarewell({ http2, socket }: Session): void {
+    const { clock, limits } = this.#options;
+    http2.close();
+    socket.once(
+      'close',
+      clock.after(limits.lingerMs, () => socket.destroy()),
+    );
   }
 
   #begin({ session, stream, headers, rawHeaders, peer, ended }: Begun): void {

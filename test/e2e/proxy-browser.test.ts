@@ -1,0 +1,127 @@
+/** A page in a real browser that listens to an event stream, through each door; the page itself tells what it has seen. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { RequestListener } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { makePair, shown } from '../support/certificates.ts';
+import type { Pair } from '../support/certificates.ts';
+import { programPath, whyNoProgram } from '../support/programs.ts';
+import { activation } from '../support/scripted-control-plane.ts';
+import { testProxy } from '../support/upstreams-proxy.ts';
+import { httpUpstream, readBody } from '../support/upstreams.ts';
+import { until } from '../support/until.ts';
+
+let pair: Pair;
+beforeAll(async () => {
+  pair = await makePair(['page.test']);
+});
+
+interface Report {
+  readonly events: string[];
+  readonly protocol: string;
+}
+
+const PAGE = `<!doctype html><title>events</title><script>
+  const events = [];
+  const source = new EventSource('/events');
+  source.onmessage = async ({ data }) => {
+    events.push(data);
+    await fetch('/heard', { method: 'POST', body: data });
+    if (events.length < 3) return;
+    source.close();
+    const [{ nextHopProtocol: protocol }] = performance.getEntriesByType('navigation');
+    await fetch('/report', { method: 'POST', body: JSON.stringify({ events, protocol }) });
+  };
+</script>`;
+
+/** The app: each event is sent when the page has said that it heard the one before. */
+function app(report: (told: Report) => void): RequestListener {
+  let heard: () => void = () => undefined;
+  return (req, res) => {
+    if (req.url === '/events') {
+      let next = 1;
+      res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+      heard = () => void res.write(`data: event ${next++}\n\n`);
+      heard();
+    } else if (req.method === 'POST') {
+      void readBody(req).then((body) => {
+        res.end('ok');
+        if (req.url === '/report') report(JSON.parse(body.toString()) as Report);
+        else heard();
+      });
+    } else res.setHeader('Content-Type', 'text/html').end(PAGE);
+  };
+}
+
+/** Opens a page until it has told what it has to tell, in a browser with a profile of its own. */
+async function browse(url: string, told: () => Report | undefined): Promise<Report> {
+  const profile = await mkdtemp(join(tmpdir(), 'mayfly-chromium-'));
+  const browser = spawn(
+    programPath('chromium') ?? '',
+    [
+      ...['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'],
+      ...[
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+        '--no-proxy-server',
+      ],
+      ...['--ignore-certificate-errors', '--host-resolver-rules=MAP page.test 127.0.0.1'],
+      ...['--remote-debugging-port=0', `--user-data-dir=${profile}`, url],
+    ],
+    { stdio: 'ignore', detached: true },
+  );
+  const ended = once(browser, 'exit');
+  const look = () => {
+    if (browser.exitCode !== null) throw new Error(`the browser ended with ${browser.exitCode}`);
+    return told();
+  };
+  try {
+    return await until('the report of the page', look, 45_000);
+  } finally {
+    // With all its processes: it leads a group of its own.
+    if (browser.exitCode === null && browser.pid !== undefined) process.kill(-browser.pid, 'SIGKILL');
+    await ended;
+    await until('the profile to be removed', () =>
+      rm(profile, { recursive: true, force: true }).then(
+        () => true,
+        () => false,
+      ),
+    );
+  }
+}
+
+describe('a page in Chromium', () => {
+  beforeEach((context) => {
+    const reason = whyNoProgram('chromium', 'chromium');
+    context.skip(reason !== undefined, reason);
+  });
+
+  it.each([
+    ['http', 'http/1.1'],
+    ['https', 'h2'],
+  ])(
+    'hears each event of a stream as it is sent, over %s (%s)',
+    { timeout: 60_000 },
+    async (scheme, protocol) => {
+      let report: Report | undefined;
+      await using upstream = await httpUpstream(app((told) => (report = told)));
+      const tls = {
+        listen: { host: '127.0.0.1', port: 0 },
+        certificates: [shown('page', pair, { isDefault: true })],
+      };
+      await using proxy = await testProxy({ tls });
+      proxy.control.app('page', { activate: async () => activation([upstream.endpoint]) });
+      const port = scheme === 'https' ? proxy.tlsPort : proxy.port;
+      const told = await browse(`${scheme}://page.test:${port ?? 0}/`, () => report);
+      expect(told).toEqual({
+        events: ['event 1', 'event 2', 'event 3'],
+        protocol,
+      });
+      await until('the slots to be free', () => proxy.snapshot().inFlight === 0);
+    },
+  );
+});
