@@ -56,8 +56,7 @@ describe('a certificate and its key', () => {
 
   it('are refused with a locked key, whose words are in no message', () => {
     const cipher = { cipher: 'aes-256-cbc', passphrase: 'secret' } as const;
-    const pem = (key: KeyObject, options = {}) =>
-      key.export({ type: 'pkcs8', format: 'pem', ...options });
+    const pem = (key: KeyObject, options = {}) => key.export({ type: 'pkcs8', format: 'pem', ...options });
     const locked = pem(createPrivateKey(pair.keyPem), cipher);
     const fault = faultOf(pair.certPem, locked);
     expect(fault).toMatchObject({ part: 'key', message: 'is locked with a passphrase' });
