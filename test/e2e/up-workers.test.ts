@@ -75,7 +75,7 @@ describe('two workers', () => {
       const name = `narrow-${limit}`;
       const policy = { cpu: 0.5, idleStopMs: null, idlePauseMs: null, concurrency: { target: 1, limit } };
       await platform.client.createApp({ name, hosts: [`${name}.localhost`], command, cwd: '/', policy });
-      const answers = await Promise.all(Array.from({ length: 150 }, () => platform.get(name)));
+      const answers = await Promise.all(Array.from({ length: 150 }, () => platform.get(name, '/?ms=10')));
       expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
       const most = answers.map(({ body }) => (JSON.parse(body) as { most: number }).most);
       expect(Math.max(...most)).toBe(limit);

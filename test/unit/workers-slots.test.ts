@@ -153,6 +153,23 @@ describe('the limit of a container, shared by workers', () => {
     expect(bench.exceeded).toEqual([]);
   });
 
+  it('that cannot be divided is used up, and no token is for ever on its way', async () => {
+    const bench = new Bench({ workers: 2, limit: 3 });
+    bench.publish('c1');
+    for (let i = 0; i < 100; i++) for (const worker of bench.workers) bench.request(worker);
+    await settle();
+    const said = () => bench.workers.reduce((sum, { toControl }) => sum + toControl.sent.length, 0);
+    const before = said();
+    for (let i = 0; i < 120; i++) {
+      expect(bench.inFlight.get('c1')).toBe(3);
+      bench.release(0);
+      await settle();
+    }
+    expect(said() - before).toBeLessThan(10);
+    const served = bench.workers.map((one) => one.dispatcher.stats().held);
+    expect(Math.min(...served)).toBeGreaterThan(0);
+  });
+
   it('that is one goes round among workers that all want it', async () => {
     const bench = new Bench({ workers: 4, limit: 1 });
     bench.publish('c1');

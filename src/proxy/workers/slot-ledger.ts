@@ -172,12 +172,23 @@ export class SlotLedger {
     }
   }
 
+  /**
+   * What a holder may keep in use while others want more: its equal share, and a token more where the limit cannot be divided,
+   * unless somebody has less than the share. Else that token would be on its way for ever.
+   */
+  #floor(app: App, entry: Entry): number {
+    const share = this.#equalShare(entry);
+    if (share === 0) return 0; // it goes round
+    for (const holder of app.wants.keys()) if ((entry.held.get(holder) ?? 0) < share) return share;
+    return share + 1;
+  }
+
   /** Asks for what the others lack, and for what a lowered limit takes away. */
   #recall(app: App, entry: Entry): void {
     const lowered = Math.max(0, -entry.free);
     let wanted = 0;
     for (const tokens of app.wants.values()) wanted += tokens;
-    const floor = lowered > 0 ? 0 : this.#equalShare(entry);
+    const floor = lowered > 0 ? 0 : this.#floor(app, entry);
     for (const [holder, held] of entry.held) {
       const others = Math.ceil((wanted - (app.wants.get(holder) ?? 0)) / app.entries.size);
       const due = Math.min(held, Math.max(lowered, others));
