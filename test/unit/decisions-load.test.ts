@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Policy } from '../../src/cmdb/records.ts';
+import { grownFor, shrunkFor, waterOf } from '../../src/coreapi/decisions/load-shape.ts';
 import { AppLoad, type LoadWish, type Observation } from '../../src/coreapi/decisions/load.ts';
 import type { Extent } from '../../src/coreapi/decisions/scale.ts';
 import { policy } from '../support/records.ts';
@@ -352,19 +353,42 @@ describe('whatever the load', () => {
     );
   });
 
-  it('more of it never ends with a smaller size', () => {
+  it('the size for more of it is never smaller', () => {
+    const demand = fc.record({
+      cpu: fc.double({ min: 0, max: 40, noNaN: true }),
+      places: fc.double({ min: 0, max: 2_000, noNaN: true }),
+    });
+    const present = fc.record({
+      replicas: fc.integer({ min: 1, max: 7 }),
+      cpu: fc.constantFrom(0.5, 0.75, 2, 4),
+    });
     fc.assert(
-      fc.property(modes, flow, fc.double({ min: 1, max: 5, noNaN: true }), (mode, part, factor) => {
+      fc.property(modes, present, demand, demand, (mode, extent, less, additional) => {
+        const context = { policy: policy({ ...mode, maxReplicas: 7 }), machine: MACHINE };
+        const more = { cpu: less.cpu + additional.cpu, places: less.places + additional.places };
+        const size = { ...extent, memoryBytes: 256 * MIB };
+        const [small, large] = [grownFor(less, size, context), grownFor(more, size, context)];
+        expect(large.replicas).toBeGreaterThanOrEqual(small.replicas);
+        expect(large.replicas * large.cpu).toBeGreaterThanOrEqual(small.replicas * small.cpu - 1e-9);
+        const [shrunk, lessShrunk] = [less, more].map((one) =>
+          shrunkFor(one, size, context.policy, waterOf(context.policy)),
+        );
+        expect(lessShrunk?.replicas).toBeGreaterThanOrEqual(shrunk?.replicas ?? 0);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('twice as much of it, and more, never ends with a smaller size', () => {
+    fc.assert(
+      fc.property(modes, flow, fc.double({ min: 2, max: 8, noNaN: true }), (mode, part, factor) => {
         const [less, more] = [1, factor].map((times) => {
           const app = new Observed(mode);
           app.during(10_000, QUIET);
           app.during(20_000, asFlow({ ...part, perSecond: part.perSecond * times }));
-          return app.extent;
+          return app.extent.replicas * app.extent.cpu;
         });
-        expect(more?.replicas).toBeGreaterThanOrEqual(less?.replicas ?? 0);
-        expect((more?.replicas ?? 0) * (more?.cpu ?? 0)).toBeGreaterThanOrEqual(
-          (less?.replicas ?? 0) * (less?.cpu ?? 0) - 0.05,
-        );
+        expect(more).toBeGreaterThanOrEqual(less ?? Infinity);
       }),
       { numRuns: 60 },
     );
