@@ -12,6 +12,8 @@ import type {
   Activation,
   ColdStartReport,
   ControlPlane,
+  DataPlane,
+  LoadReport,
   ReportBatch,
   Route,
 } from '../proxy/control-plane.ts';
@@ -84,6 +86,7 @@ export class Agent implements ControlPlane, NodeGateway {
   private constructor({ node, engine, core, readiness, clock, log, limits }: AgentOptions) {
     this.#context = {
       nodeId: node.nodeId,
+      capacity: node.capacity,
       engine,
       core,
       readiness,
@@ -126,8 +129,8 @@ export class Agent implements ControlPlane, NodeGateway {
     this.#ofContainer(containerId)?.suspect(containerId);
   }
 
-  observe(): void {
-    // Nothing is decided on observations yet: scaling is what will ask for them.
+  observe(load: LoadReport, by: DataPlane): void {
+    this.#supervisors.get(load.appId)?.observe(load, by);
   }
 
   report({ coldStarts }: ReportBatch): void {
@@ -141,7 +144,13 @@ export class Agent implements ControlPlane, NodeGateway {
     }
   }
 
-  attach: ControlPlane['attach'] = (dataPlane) => this.#context.dataPlanes.attach(dataPlane);
+  attach(dataPlane: DataPlane): () => void {
+    const detach = this.#context.dataPlanes.attach(dataPlane);
+    return () => {
+      detach();
+      for (const supervisor of this.#supervisors.values()) supervisor.left(dataPlane);
+    };
+  }
 
   // The gateway through which the Core API reaches this node.
 

@@ -6,6 +6,7 @@ import type { SizedSpec } from '../coreapi/core-api.ts';
 import type { Decided } from '../coreapi/decisions/size.ts';
 import type { NodeContext } from './context.ts';
 import { Crew, type CrewEvents } from './crew.ts';
+import { LoadWatch } from './load-watch.ts';
 
 const ASLEEP: Decided = { replicas: 0, cpu: null, memoryBytes: null };
 
@@ -13,6 +14,7 @@ export class AppOnNode {
   readonly appId: string;
   readonly context: NodeContext;
   readonly crew: Crew;
+  readonly load: LoadWatch;
   /** Aborted when the node stops: nothing is started any more. */
   readonly closing = new AbortController();
   /** To be called when something else may have to be done. */
@@ -27,6 +29,7 @@ export class AppOnNode {
     this.context = context;
     this.changed = events.changed;
     this.crew = new Crew(appId, context, events);
+    this.load = new LoadWatch(this);
   }
 
   get spec(): SizedSpec | undefined {
@@ -51,6 +54,7 @@ export class AppOnNode {
 
   /** It has fallen asleep: the next request wakes one container of the policy's size, whatever was decided before. */
   fellAsleep(): void {
+    this.load.forget();
     const size = this.#spec?.size;
     if (!size || (size.replicas === 0 && size.cpu === null && size.memoryBytes === null)) return;
     this.#sleptAt = size.generation;

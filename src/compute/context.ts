@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { CoreApi } from '../coreapi/core-api.ts';
+import type { CoreApi, NodeRegistration } from '../coreapi/core-api.ts';
 import type { Log } from '../log.ts';
 import type { DataPlanes } from './data-planes.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -10,6 +10,8 @@ import type { Readiness } from './readiness.ts';
 /** What everything on a node shares. */
 export interface NodeContext {
   readonly nodeId: string;
+  /** All that the node has. */
+  readonly capacity: NodeRegistration['capacity'];
   readonly engine: Engine;
   readonly core: CoreApi;
   readonly readiness: Readiness;

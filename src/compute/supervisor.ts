@@ -11,7 +11,7 @@ import type { SizedSpec } from '../coreapi/core-api.ts';
 import { decideCrew, type CrewAction, type CrewInput, type Member } from '../coreapi/decisions/crew.ts';
 import { sameResources, wantedReplicas } from '../coreapi/decisions/size.ts';
 import { PlatformError } from '../errors.ts';
-import type { Activation } from '../proxy/control-plane.ts';
+import type { Activation, DataPlane, LoadReport } from '../proxy/control-plane.ts';
 import { Activator } from './activation.ts';
 import type { Adoption } from './adoption.ts';
 import { AppOnNode } from './app-on-node.ts';
@@ -149,6 +149,16 @@ export class Supervisor {
     else if (live) this.#crew.lose(live, `it ${describeExit(event)}`);
   }
 
+  /** Requests of the app have come or gone at a data plane. */
+  observe(load: LoadReport, by: DataPlane): void {
+    this.#app.load.heard(load, by);
+  }
+
+  /** A data plane has gone. */
+  left(dataPlane: DataPlane): void {
+    this.#app.load.left(dataPlane);
+  }
+
   /** A connection to it failed: look whether it lives and listens, once however many say so. */
   suspect(containerId: string): void {
     const live = this.#crew.get(containerId);
@@ -176,6 +186,7 @@ export class Supervisor {
       Promise.allSettled([
         flight,
         this.#resting,
+        this.#app.load.looking,
         ...this.#starter.underWay,
         ...this.#crew.changes(),
         ...this.#crew.all().map(({ resizing }) => resizing),
