@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { PlatformError } from '../../src/errors.ts';
 import { settle } from '../support/fake-clock.ts';
 import { NodeUnderTest, type NodeUnderTestOptions } from '../support/node-under-test.ts';
+import { policy as recordsPolicy } from '../support/records.ts';
 
 const SECOND = 1_000;
 const MINUTE = 60_000;
@@ -24,7 +25,9 @@ async function wide(
   policy = {},
   options: NodeUnderTestOptions = {},
 ): Promise<NodeUnderTest> {
-  const node = await ready({ maxReplicas: 5, ...policy }, options);
+  // Load would find fewer of them enough for one visitor after the other.
+  const scaling = { ...recordsPolicy().scaling, mode: 'off' };
+  const node = await ready({ maxReplicas: 5, scaling, ...policy }, options);
   await node.scale('hello', { replicas });
   await node.clock.advance(SECOND);
   expect(named(node)).toHaveLength(replicas);
