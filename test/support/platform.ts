@@ -125,12 +125,13 @@ export class Platform implements AsyncDisposable {
     return this.#program.stop();
   }
 
-  /** Once more with the same data folder, ports and token. */
-  async start(): Promise<void> {
+  /** Once more with the same data folder, ports and token. `args` are further words for this program. */
+  async start(args: readonly string[] = []): Promise<void> {
     const { engine, data } = this;
     const { token, proxyPort } = this.#program;
     const apiPort = Number(new URL(this.#program.apiUrl).port);
-    this.#program = await startProgram({ engine, data, token, proxyPort, apiPort, args: this.#args });
+    const words = [...this.#args, ...args];
+    this.#program = await startProgram({ engine, data, token, proxyPort, apiPort, args: words });
     this.#runs = true;
   }
 
