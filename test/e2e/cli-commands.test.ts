@@ -415,11 +415,11 @@ describe('up', () => {
   });
 
   test('is not run with a wrong one', async () => {
-    const { exitCode, stderr } = await mayfly(['up', '--workers', '2'], {
+    const { exitCode, stderr } = await mayfly(['up', '--workers', '65'], {
       up: () => Promise.reject(new Error('it was run')),
     });
     expect(exitCode).toBe(2);
-    expect(stderr).toMatch(/^error: --workers must be 1: /);
+    expect(stderr).toMatch(/^error: --workers must be /);
   });
 });
 

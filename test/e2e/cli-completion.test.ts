@@ -48,7 +48,7 @@ describe('bash completes', () => {
   });
 
   test('the options of the command that was typed', () => {
-    expect(offers('mayfly', 'up', '--proxy')).toEqual(['--proxy-port', '--proxy-host']);
+    expect(offers('mayfly', 'up', '--api')).toEqual(['--api-port', '--api-host']);
     expect(offers('mayfly', 'apps', 'create', 'hello', '--pol')).toEqual(['--policy']);
     expect(offers('mayfly', 'logs', 'hello', '--fo')).toEqual(['--follow']);
     expect(offers('mayfly', 'ps', '--follow')).toEqual([]);
