@@ -27,7 +27,7 @@ describe('a certificate and its key', () => {
     const facts = readCertificate({ chainPem: pair.certPem, keyPem: pair.keyPem });
     expect(facts.names.slice(0, 2)).toEqual(['shop.example', '*.shop.example']);
     expect(facts.fingerprint).toMatch(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/);
-    expect(facts.expiresAtMs - facts.notBeforeMs).toBe(30 * 86_400_000);
+    expect(Math.round((facts.expiresAtMs - facts.notBeforeMs) / 86_400_000)).toBe(30);
     const chain = `${other.certPem}\nsome words between\n${pair.certPem}`;
     expect(readCertificate({ chainPem: chain, keyPem: other.keyPem }).names).toEqual(['other.example']);
   });
