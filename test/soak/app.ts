@@ -14,6 +14,7 @@ import { downKey, readTarget, upKey } from './plan.ts';
 import type { Asked } from './plan.ts';
 
 const PIECE_BYTES = 256 * 1024;
+const STALLED_BYTES = 2 * 1024 * 1024;
 
 export class SoakApp implements AsyncDisposable {
   readonly #server: Server;
@@ -91,6 +92,8 @@ export class SoakApp implements AsyncDisposable {
 
   async #take(req: IncomingMessage, { id, up, deed }: Asked): Promise<void> {
     const check = new ContentCheck(upKey(id));
+    // Of a large one nothing is taken until it fills what lies between.
+    if (deed === 'slow-read' && up > STALLED_BYTES) await pause(200 + this.#random.below(200));
     try {
       for await (const piece of req) {
         check.take(piece as Buffer);

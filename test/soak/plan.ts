@@ -76,6 +76,25 @@ export function usualPlan(random: Random, host: string): Plan {
   };
 }
 
+/** More than the kernel takes for somebody who does not read, in many sizes, and what is small behind it. */
+export function largePlans(random: Random, host: string): Plan[] {
+  const up = random.below(2) === 0;
+  return Array.from({ length: 24 }, (_, i) => {
+    const like = usualPlan(random, host);
+    if (up && i === 2)
+      return {
+        ...like,
+        ...{ method: 'PUT', up: 9_000_000 + random.below(3_000_000), upFraming: 'length', deed: 'slow-read' },
+      };
+    if (up || random.below(3) === 0) return like;
+    return {
+      ...like,
+      down: 600_000 + random.below(600_000),
+      deed: random.pick(['plain', 'slow-write'] as const),
+    };
+  });
+}
+
 export function randomPlan(random: Random, host: string): Plan {
   const id = newId(random);
   const hasBody = random.below(5) < 2;

@@ -13,7 +13,7 @@ import { SoakApp } from './app.ts';
 import { Ledger } from './ledger.ts';
 import type { Figures } from './ledger.ts';
 import type { FromProxy, Kept, ToProxy } from './proxy-child.ts';
-import { hastyVisitor, visitor } from './visitors.ts';
+import { hastyVisitor, stubbornVisitor, visitor } from './visitors.ts';
 import type { World } from './visitors.ts';
 import { http2Visitor, oddVisitor, webSocketVisitor } from './visitors-seldom.ts';
 
@@ -34,8 +34,8 @@ export interface SoakResult {
   readonly after: Kept;
 }
 
-/** Of the visitors: fickle, hasty, over WebSockets, over HTTP/2, odd. */
-const SHARES = [0.5, 0.25, 0.1, 0.1, 0.05];
+/** Of the visitors: fickle, hasty, stubborn, over WebSockets, over HTTP/2, odd. */
+const SHARES = [0.45, 0.2, 0.1, 0.1, 0.1, 0.05];
 const PROGRESS_MS = 10_000;
 /** First load, so that what is made once has been made: a share of the time, within bounds. */
 const WARM_UP_SHARE = 0.2;
@@ -44,7 +44,7 @@ const SETTLE_MS = 30_000;
 
 const MIB = 1024 * 1024;
 /** By how much the proxy may have grown since the end of its first load, with nothing left to do. */
-const GROWTH = { heapBytes: 12 * MIB, externalBytes: 8 * MIB, residentBytes: 96 * MIB };
+const GROWTH = { heapBytes: 12 * MIB, externalBytes: 24 * MIB, residentBytes: 96 * MIB };
 
 export async function runSoak({ seconds, seed, visitors, say }: SoakOptions): Promise<SoakResult> {
   const ledger = new Ledger();
@@ -67,7 +67,7 @@ export async function runSoak({ seconds, seed, visitors, say }: SoakOptions): Pr
         isOver: () => over || ended,
       };
       const random = (i: number) => new Random(seed + 1_000_003 * round + 7_919 * i);
-      const kinds = [visitor, hastyVisitor, webSocketVisitor, http2Visitor, oddVisitor];
+      const kinds = [visitor, hastyVisitor, stubbornVisitor, webSocketVisitor, http2Visitor, oddVisitor];
       const all = kinds.flatMap((kind, k) =>
         Array.from({ length: Math.ceil(visitors * (SHARES[k] ?? 0)) }, (_, i) =>
           kind(world, random(10_000 * k + i)).catch((error: unknown) => {

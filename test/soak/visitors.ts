@@ -6,7 +6,7 @@ import { setImmediate, setTimeout as pause } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import type { Random } from '../fuzz/http1-mutate.ts';
 import type { Ledger } from './ledger.ts';
-import { planLike, randomPlan, requestPieces, usualPlan } from './plan.ts';
+import { largePlans, planLike, randomPlan, requestPieces, usualPlan } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { Visit } from './visit.ts';
 import type { Due } from './visit.ts';
@@ -82,6 +82,25 @@ export async function hastyVisitor(world: World, random: Random): Promise<void> 
       if (!(await settles(visit, world))) break;
     }
     visit.leave(false);
+  }
+}
+
+/** Asks for much, ahead, and takes nothing of it until everything stands still. */
+export async function stubbornVisitor(world: World, random: Random): Promise<void> {
+  while (!world.isOver()) {
+    const visit = new Visit(await connectTo(world, random), world.ledger);
+    const plans = largePlans(random, random.pick(['warm.test', 'warm-too.test']));
+    visit.expect(plans.map((plan) => ({ plan, statuses: [] })));
+    visit.socket.pause();
+    const sent = write(
+      visit.socket,
+      Buffer.concat(plans.flatMap((plan) => [...requestPieces(random, plan)])),
+    );
+    await pause(300 + random.below(300));
+    await slowly(visit.socket, random);
+    await sent;
+    await settles(visit, world);
+    visit.leave(random.below(2) === 0);
   }
 }
 
