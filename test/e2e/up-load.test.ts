@@ -6,7 +6,9 @@ import { until } from '../support/until.ts';
 describeOnEngines('load', (shared) => {
   it('of more requests at once than one container is meant for makes an app wider', async () => {
     const platform = shared();
-    await platform.create('crowded', { policy: { maxReplicas: 3, concurrency: { target: 3, limit: 100 } } });
+    await platform.create('crowded', {
+      policy: { maxReplicas: 3, scaling: { mode: 'out' }, concurrency: { target: 3, limit: 100 } },
+    });
     const first = await platform.who('crowded');
     const waiting = Array.from({ length: 9 }, () => platform.who('crowded', '/hold'));
     const decided = await platform.saw('crowded', 'scale.decided');

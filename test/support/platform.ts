@@ -151,6 +151,8 @@ export class Platform implements AsyncDisposable {
         idlePauseMs: null,
         idleStopMs: null,
         startTimeoutMs: 30_000,
+        // A test that sends a crowd means to count containers, unless it is about what load does.
+        scaling: { mode: 'off' },
         ...policy,
       },
     });
