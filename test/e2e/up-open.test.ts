@@ -25,6 +25,7 @@ describeOnEngines('a connection that stays open', (shared) => {
     const room = await openStream(platform, 'stream-room', '/events');
     await room.saw(': welcome');
     const ticker = await openStream(platform, 'ticker', '/ticks');
+    await ticker.saw('tick 1.');
     const containers = await Promise.all(names.map((name) => platform.container(name)));
     // Four ticks a second are sent on one of the three connections; the others are silent meanwhile.
     await ticker.saw('tick 14.');

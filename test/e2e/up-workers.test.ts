@@ -13,6 +13,9 @@ import { clientsOf, isAlive, workerPids, workersOf } from '../support/workers.ts
 const TWO = ['--workers', '2'];
 const NARROW = join(import.meta.dirname, '../support/apps/narrow.mjs');
 
+/** However many ask, there is one container. */
+const FIXED = { cpu: 0.5, scaling: { mode: 'off' as const } };
+
 const ask = (host: string) => `GET / HTTP/1.1\r\nHost: ${host}.localhost\r\n\r\n`;
 
 /** Client connections that have been answered once, and the worker that each is with. */
@@ -45,7 +48,7 @@ describe('two workers', () => {
   });
 
   it('want one container between them, however many ask both of them first', async () => {
-    await platform.create('cold');
+    await platform.create('cold', { policy: FIXED });
     const answers = await Promise.all(Array.from({ length: 200 }, () => platform.who('cold')));
     expect(new Set(answers.map(({ id }) => id)).size).toBe(1);
     // It was one start, and is told as one, whoever had requests waiting for it.
@@ -73,7 +76,7 @@ describe('two workers', () => {
     const command = [process.execPath, NARROW];
     for (const limit of [1, 3]) {
       const name = `narrow-${limit}`;
-      const policy = { cpu: 0.5, idleStopMs: null, idlePauseMs: null, concurrency: { target: 1, limit } };
+      const policy = { ...FIXED, idleStopMs: null, idlePauseMs: null, concurrency: { target: 1, limit } };
       await platform.client.createApp({ name, hosts: [`${name}.localhost`], command, cwd: '/', policy });
       const answers = await Promise.all(Array.from({ length: 150 }, () => platform.get(name, '/?ms=10')));
       expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
