@@ -19,8 +19,9 @@ export interface Demand {
 }
 
 export interface Finding {
-  /** Beyond doubt, and most likely. */
+  /** Beyond doubt: in both halves, and not by chance. */
   readonly least: Demand;
+  /** As the newer half has it: if something has just begun, or all came at once, the older one is wrong about the present. */
   readonly likely: Demand;
   /** The newest span that shows it. */
   readonly span: Span;
@@ -56,47 +57,72 @@ const DRAIN_MS = 2_000;
 
 /** What is needed; undefined before the third observation. */
 export function findNeed(input: DemandInput): Need | undefined {
-  const { window } = input;
-  const cost = window.cost();
-  const newest = window.newest();
+  const cost = input.window.cost();
+  const newest = input.window.newest();
   if (!newest) return undefined;
-  const now = both(Math.max, demandIn(input, cost, newest.older, 0), demandIn(input, cost, newest.newer, 0));
-  let cpu = find(input, cost, newest, CHANCE);
+  const reckoning: Reckoning = { ...input, cost };
+  let cpu = find(reckoning, newest, CHANCE);
   let places = cpu;
   let lasting = cpu.lasting;
   for (const halfMs of HALVES_MS) {
-    const stretch = window.last(halfMs);
+    const stretch = input.window.last(halfMs);
     if (!stretch) break;
-    const found = find(input, cost, stretch, halfMs === LONGEST_MS ? 0 : CHANCE);
+    const found = find(reckoning, stretch, halfMs === LONGEST_MS ? 0 : CHANCE);
     if (found.least.cpu > cpu.least.cpu) cpu = found;
     if (found.least.places > places.least.places) places = found;
     lasting = both(Math.max, lasting, found.lasting);
   }
-  return { cpu, places, lasting, now };
+  return { cpu, places, lasting, now: reckon(reckoning, newest, 0, Math.max) };
 }
 
-function find(input: DemandInput, cost: RequestCost, { older, newer }: Stretch, chance: number) {
-  const lesser = (doubt: number) =>
-    both(Math.min, demandIn(input, cost, older, doubt), demandIn(input, cost, newer, doubt));
-  return { least: lesser(chance), likely: lesser(0), lasting: lesser(chance / 2), span: newer };
+interface Reckoning extends DemandInput {
+  readonly cost: RequestCost;
 }
 
-function both(choose: (a: number, b: number) => number, a: Demand, b: Demand): Demand {
+type Choose = (a: number, b: number) => number;
+
+function find(
+  reckoning: Reckoning,
+  stretch: Stretch,
+  chance: number,
+): Finding & { readonly lasting: Demand } {
+  return {
+    least: reckon(reckoning, stretch, chance, Math.min),
+    likely: reckon(reckoning, stretch, 0, (_, inNewer) => inNewer),
+    lasting: reckon(reckoning, stretch, chance / 2, Math.min),
+    span: stretch.newer,
+  };
+}
+
+/** What the halves show, with so many standard deviations taken off, and chosen from. */
+function reckon(reckoning: Reckoning, { older, newer }: Stretch, doubt: number, choose: Choose): Demand {
+  // The two counts are doubted as one: that chance should raise both is less likely than either.
+  const count = older.arrivals + newer.arrivals;
+  const sureShare = count > 0 ? beyondDoubt(count, doubt) / count : 0;
+  // A shortage is one if it is there now; how much is needed has to show in both.
+  const isShort = newer.granted > 0 && newer.cpu >= reckoning.water.high * newer.granted;
+  const a = demandIn(reckoning, older, { doubt, sureShare, isShort });
+  const b = demandIn(reckoning, newer, { doubt, sureShare, isShort });
+  return both(choose, a, b);
+}
+
+function both(choose: Choose, a: Demand, b: Demand): Demand {
   return { cpu: choose(a.cpu, b.cpu), places: choose(a.places, b.places) };
 }
 
-function demandIn({ water, places }: DemandInput, cost: RequestCost, span: Span, doubt: number): Demand {
-  const { ms, arrivals, inFlight, held, cpu, granted, throttledShare } = span;
-  const isShort = granted > 0 && cpu >= water.high * granted;
-  const isThrottled = throttledShare >= THROTTLED_SHARE;
-  const used = isThrottled && doubt === 0 ? granted : cpu;
+function demandIn(
+  { water, places, cost }: Reckoning,
+  { ms, arrivals, inFlight, held, cpu, granted, throttledShare }: Span,
+  { doubt, sureShare, isShort }: { doubt: number; sureShare: number; isShort: boolean },
+): Demand {
+  const used = throttledShare >= THROTTLED_SHARE && doubt === 0 ? granted : cpu;
   const present = inFlight + held;
   if (cost.cpuMs === undefined) {
     // Nobody knows yet what one takes. The target says how many a container's CPU is thought to be enough for.
     const guess = isShort ? (water.aim * granted * present) / places : 0;
     return { cpu: Math.max(used, guess), places: present };
   }
-  const perMs = beyondDoubt(arrivals, doubt) / ms;
+  const perMs = (arrivals * sureShare) / ms;
   const piledUp = Math.max(0, present - places);
   const wanted = cost.cpuMs * (perMs + piledUp / DRAIN_MS);
   const served = perMs * (cost.servedMs ?? 0);

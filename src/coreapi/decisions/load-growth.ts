@@ -39,7 +39,7 @@ export function growCpuAndPlaces(
     reasons: [
       ...(lacksCpu
         ? [
-            `requests need ${coresText(demand.cpu)}, and ${containers} have ${coresText(extent.replicas * extent.cpu)}`,
+            `requests need ${coresText(demand.cpu)}; ${containers} of ${coresText(extent.cpu)} ${extent.replicas === 1 ? 'is' : 'are'} not enough`,
           ]
         : []),
       ...(lacksPlaces

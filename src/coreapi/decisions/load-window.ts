@@ -149,8 +149,7 @@ export class LoadWindow {
   }
 
   cost(): RequestCost {
-    // Of the CPU that was used, a part went to requests that are not over: half of what each takes, as a guess.
-    return { cpuMs: this.#cpu.each(this.#inFlight / 2), servedMs: this.#served.each(0) };
+    return { cpuMs: this.#cpu.each(this.#inFlight), servedMs: this.#served.each(0) };
   }
 
   /** The last two intervals, whatever their length. */
@@ -190,8 +189,10 @@ class Learnt {
     this.#requests = this.#requests * fade + requests;
   }
 
+  /** Of the sum, a part is of requests that are not over: half of what each takes, as far as they may be part of it. */
   each(unfinished: number): number | undefined {
-    return this.#requests < ENOUGH_REQUESTS ? undefined : this.#sum / (this.#requests + unfinished);
+    if (this.#requests < ENOUGH_REQUESTS) return undefined;
+    return this.#sum / (this.#requests + Math.min(unfinished, this.#requests) / 2);
   }
 }
 
