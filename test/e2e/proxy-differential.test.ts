@@ -2,7 +2,8 @@
  * The whole corpus, sent as it stands through a real proxy: what reaches an app is exactly the requests that the corpus says, a
  * parser that is not ours takes it for the same, and what has no one reading reaches nobody.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { ERROR_CODES } from '../../src/errors.ts';
 import { Origin } from '../../src/proxy/http1/origin.ts';
 import { REFUSALS } from '../../src/proxy/http1/refusals.ts';
@@ -10,17 +11,11 @@ import { readRequests } from '../corpus/read-stream.ts';
 import { REQUESTS } from '../corpus/requests.ts';
 import { RESPONSES } from '../corpus/responses.ts';
 import type { RequestCase, ResponseCase } from '../corpus/types.ts';
-import {
-  askForResponse,
-  judgeRequests,
-  judgeResponse,
-  sendRequests,
-  SENTINEL,
-  throughLanes,
-} from '../support/differential.ts';
+import { judge, observe, PAGE, tables } from '../../scripts/strictness.ts';
+import type { Observed } from '../../scripts/strictness.ts';
+import { judgeRequests, judgeResponse, SENTINEL } from '../support/differential.ts';
 import type { ObservedRequests, ObservedResponse } from '../support/differential.ts';
 import { openMayfly } from '../support/differential-mayfly.ts';
-import type { Lanes } from '../support/differential-mayfly.ts';
 
 /** A bound that a running proxy has in bytes alone: these are as many fields as there is room for. */
 const WITHIN_BOUNDS = new Set(['limits: many fields']);
@@ -47,24 +42,32 @@ function asWritten(one: RequestCase): string | undefined {
   return taken.map(({ head, body }) => head + body).join('');
 }
 
-function observe(transport: 'fast' | 'http') {
-  let mayfly: Lanes;
-  let requests: Map<RequestCase, ObservedRequests>;
-  let responses: Map<ResponseCase, ObservedResponse>;
+function through(transport: 'fast' | 'http') {
+  let observed: Observed;
   beforeAll(async () => {
-    mayfly = await openMayfly(transport);
-    requests = await throughLanes(mayfly.requests, REQUESTS, sendRequests);
-    responses = await throughLanes(mayfly.responses, RESPONSES, askForResponse);
+    await using mayfly = await openMayfly(transport);
+    observed = await observe(mayfly);
   });
-  afterAll(() => mayfly[Symbol.asyncDispose]());
   return {
-    sent: (one: RequestCase) => requests.get(one) as ObservedRequests,
-    asked: (one: ResponseCase) => responses.get(one) as ObservedResponse,
+    sent: (one: RequestCase) => observed.requests.get(one) as ObservedRequests,
+    asked: (one: ResponseCase) => observed.responses.get(one) as ObservedResponse,
+    judged: () => judge(observed),
   };
 }
 
+/** A column of the page, a cell a line. */
+function columnOf(text: string, name: string): string[] {
+  let at = -1;
+  return text.split('\n').flatMap((line) => {
+    if (!line.startsWith('|')) return [];
+    const cells = line.split('|').map((cell) => cell.trim());
+    if (cells[1] === 'family') at = cells.indexOf(name);
+    return [`${cells[1] ?? ''}, ${cells[2] ?? ''}: ${cells[at] ?? ''}`.replace(/-+:?/g, '-')];
+  });
+}
+
 describe('by default', () => {
-  const { sent, asked } = observe('fast');
+  const { sent, asked, judged } = through('fast');
 
   describe.each([...Map.groupBy(REQUESTS, (one) => one.family)])('requests: %s', (_family, cases) => {
     it.each(cases.map((one) => [one.name, one] as const))('%s', (_name, one) => {
@@ -105,11 +108,16 @@ describe('by default', () => {
       else expect(statuses[0] === 502 || read?.whole === false).toBe(true);
     });
   });
+
+  it('is what docs/strictness.md says (npm run strictness)', () => {
+    const name = 'Mayfly';
+    expect(columnOf(readFileSync(PAGE, 'utf8'), name)).toEqual(columnOf(tables([[name, judged()]]), name));
+  });
 });
 
 /** It is more patient, and says so (docs/data-plane.md); but nothing that it takes is taken for something else behind it. */
 describe('on node:http alone', () => {
-  const { sent, asked } = observe('http');
+  const { sent, asked, judged } = through('http');
 
   it.each([...Map.groupBy(REQUESTS, (one) => one.family)])('requests: %s', (_family, cases) => {
     for (const one of cases) {
@@ -125,5 +133,10 @@ describe('on node:http alone', () => {
   it.each([...Map.groupBy(RESPONSES, (one) => one.family)])('answers: %s', (_family, cases) => {
     for (const one of cases)
       expect([nameOf(one), judgeResponse(one, asked(one))]).not.toEqual([nameOf(one), 'altered']);
+  });
+
+  it('is what docs/strictness.md says (npm run strictness)', () => {
+    const name = 'Mayfly on node:http';
+    expect(columnOf(readFileSync(PAGE, 'utf8'), name)).toEqual(columnOf(tables([[name, judged()]]), name));
   });
 });

@@ -98,6 +98,10 @@ export function readAsNodeClient(method: string, bytes: string): Promise<SeenRes
       insecureHTTPParser: false,
     });
     asked.on('error', () => resolve(undefined));
+    asked.on('upgrade', ({ statusCode: status = 0 }, stream) => {
+      stream.destroy();
+      resolve(status === 101 ? undefined : { status, body: '', whole: true });
+    });
     asked.on('response', (answer) => {
       void readAll(answer).then((read) => resolve({ status: answer.statusCode ?? 0, ...read }));
     });

@@ -181,10 +181,17 @@ function isThe(request: SeenRequest, expected: ExpectedRequest | undefined): boo
   return (
     expected !== undefined &&
     request.method === expected.method &&
-    request.target === expected.target &&
+    pathOf(request) === expected.target &&
     request.body === expected.body &&
     sameHost(request.host ?? '', expected.host)
   );
+}
+
+/** A proxy may pass on the whole URL that it was sent (RFC 9112 §3.2.2, §3.2.4). */
+function pathOf({ method, target }: SeenRequest): string {
+  const path = target.replace(/^https?:\/\/[^/?]*/i, '');
+  if (path === '') return method === 'OPTIONS' ? '*' : '/';
+  return path.startsWith('?') ? `/${path}` : path;
 }
 
 function sameHost(one: string, other: string): boolean {
