@@ -54,6 +54,7 @@ export class Recorder implements AsyncDisposable {
   private constructor() {
     this.#server = createHttpServer({
       insecureHTTPParser: false,
+      requireHostHeader: false, // which is not for the parser to say
       maxHeaderSize: MAX_HEADER_BYTES,
       keepAliveTimeout: 60_000,
     });
