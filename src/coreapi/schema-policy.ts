@@ -20,7 +20,7 @@ export const DEFAULT_POLICY = {
   minReplicas: 0,
   maxReplicas: 3,
   scaling: { mode: 'out', cpuMax: null, memoryMaxBytes: null, highWater: 0.8, lowWater: 0.5 },
-  cooldownMs: { out: 3_000, in: MINUTE_MS, up: 3_000, down: MINUTE_MS },
+  cooldownMs: { out: 1_000, in: MINUTE_MS, up: 1_000, down: MINUTE_MS },
   concurrency: { target: 20, limit: 100 },
   idlePauseMs: 30_000,
   idleStopMs: 5 * MINUTE_MS,

@@ -79,7 +79,7 @@ describe('a schema that changes', () => {
     },
   );
 
-  it('gives apps and tenants of before there was scaling its defaults', async () => {
+  it('gives apps and tenants of before there was scaling the defaults of that time', async () => {
     const path = newPath();
     const db = new Database(path);
     migrate(db, path, MIGRATIONS.slice(0, 1));
@@ -93,7 +93,7 @@ describe('a schema that changes', () => {
     expect((await store.get('app', 'app_1'))?.policy).toEqual(policy);
     expect({ scaling, cooldownMs }).toEqual({
       scaling: DEFAULT_POLICY.scaling,
-      cooldownMs: DEFAULT_POLICY.cooldownMs,
+      cooldownMs: { out: 3_000, in: 60_000, up: 3_000, down: 60_000 },
     });
     expect(await store.get('tenant', 'ten_1')).toMatchObject({ quota: null });
   });
