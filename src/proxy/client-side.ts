@@ -35,6 +35,8 @@ export interface OutgoingAnswer {
   readonly chunkedEncoding: boolean;
   readonly writableFinished: boolean;
   readonly destroyed: boolean;
+  /** Null: those before it on its connection are not over. What is written of it waits, and its head goes first. */
+  readonly socket?: object | null;
   sendDate: boolean;
   /** HTTP/1.1: the connection is kept after it. */
   shouldKeepAlive: boolean;

@@ -211,7 +211,8 @@ export class Exchange implements AcquireRequest, OpenExchange {
 
   #interim(status: number, rawHeaders: readonly string[]): void {
     if (this.#answering || this.#req.httpVersion === '1.0') return;
-    // Where it cannot be written, the client does without: it is only a hint.
+    // Where it cannot be written, or would end up behind the head of the answer, the client does without: it is only a hint.
+    if (this.#res.socket === null) return;
     if (status !== 100 && this.#res.writeInformation !== undefined)
       this.#res.writeInformation(status, responseHeaders({ rawHeaders, trailers: false }));
     else if (this.#req.headers.expect !== undefined) this.#res.writeContinue();

@@ -234,6 +234,27 @@ describe('what goes to node:http', () => {
     expect(world.proxy.latency.count).toBe(3);
   });
 
+  it('an early hint for a request that is not the next to be answered does not end up in its answer', async () => {
+    let hinted = false;
+    await using world = await bytes((socket, text) => {
+      const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n';
+      if (text.includes('/first'))
+        void until('the hint', () => hinted).then(() => socket.write(`${answer}one`));
+      else {
+        socket.write(`HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${answer}two`);
+        hinted = true;
+      }
+    });
+    await using client = await RawClient.open(world.proxy.port);
+    client.send(
+      'GET http://a.test/first HTTP/1.1\r\nHost: a.test\r\n\r\n' + get('/second', 'Connection: close\r\n'),
+    );
+    const answer = await client.rest();
+    expect(client.statuses.at(-1)).toBe(200);
+    expect(answer).toMatch(/\r\n\r\noneHTTP[^]*\r\n\r\ntwo$/);
+    expect(answer.slice(answer.lastIndexOf('HTTP/1.1 200'))).not.toContain('103');
+  });
+
   it('a head that came in pieces is handed over whole', async () => {
     await using world = await app(echo);
     await using client = await RawClient.open(world.proxy.port);

@@ -115,7 +115,8 @@ export class SoakApp implements AsyncDisposable {
       return void setImmediate(() => socket.resetAndDestroy());
     }
     if (deed === 'garbage') return void socket.end('HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n');
-    if (deed === 'interim') res.writeEarlyHints({ link: '</style.css>; rel=preload' });
+    // While the end of the answer before is still being written, Node would put it behind this one's head.
+    if (deed === 'interim' && res.socket !== null) res.writeEarlyHints({ link: '</style.css>; rel=preload' });
     if (frame === 'length') res.setHeader('Content-Length', down);
     else if (frame === 'close') {
       res.useChunkedEncodingByDefault = false;
