@@ -25,8 +25,11 @@ export class Peaks {
     this.#latest[this.#count++ % AT_LEAST] = value;
   }
 
-  /** As of the latest note; Infinity before there are enough. */
-  highest(): number {
-    return Math.max(...this.#slots, ...this.#latest);
+  /** Of so long, at most a minute; Infinity before there is enough to tell. */
+  highest(overMs: number): number {
+    let highest = Math.max(...this.#latest);
+    for (let back = 0; back <= overMs / EVERY_MS; back++)
+      highest = Math.max(highest, this.#slots[(this.#slot - back) % SLOTS] ?? 0);
+    return highest;
   }
 }

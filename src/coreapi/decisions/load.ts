@@ -45,6 +45,9 @@ export interface LoadWish {
   readonly figures: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** Whether a smaller size would do is asked of the last minute, and which one of a little less. */
+const SETTLED_MS = 45_000;
+
 /**
  * The load of one app while it is awake: give it every observation, and drop it when the app falls asleep. It has no clock and
  * does nothing by itself; the same observations have the same answers.
@@ -80,16 +83,22 @@ export class AppLoad {
     this.#peaks.places.note(atMs, places);
   }
 
+  /** The most of each that was needed. */
+  #peak(overMs: number): Demand {
+    return { cpu: this.#peaks.cpu.highest(overMs), places: this.#peaks.places.highest(overMs) };
+  }
+
   #shrink(observation: Observation, context: LoadContext, need: Need | undefined): LoadWish | undefined {
     if (!need || observation.atMs - this.#window.sinceMs < STABLE_MS) return undefined;
     const { policy, extent } = context;
     const { wide, strong } = modesOf(policy);
     const water = waterOf(policy);
-    const peak: Demand = { cpu: this.#peaks.cpu.highest(), places: this.#peaks.places.highest() };
-    const peakBytes = this.#peaks.memory.highest();
-    const filled = fillOf(peak, extent, policy, water);
+    const filled = fillOf(this.#peak(STABLE_MS), extent, policy, water);
     const low = water.low / water.aim;
     const isLow = filled.cpu < low && (filled.places < low || !wide);
+    // A crowd that is over fades from the window for some seconds: those are not what a size is chosen for.
+    const peak = this.#peak(SETTLED_MS);
+    const peakBytes = this.#peaks.memory.highest(STABLE_MS);
     const shape = isLow ? shrunkFor(peak, extent, policy, water) : extent;
     const needsLess = strong && peakBytes < water.low * extent.memoryBytes;
     const memoryBytes = needsLess ? memoryFor(peakBytes, context) : extent.memoryBytes;
@@ -101,7 +110,7 @@ export class AppLoad {
     const most = `${coresText(peak.cpu)} and ${countText(peak.places, 'request')} at once`;
     return {
       wanted,
-      reason: `in the last ${STABLE_MS / 1_000} s, never more than ${most} was needed`,
+      reason: `in the last ${SETTLED_MS / 1_000} s, never more than ${most} was needed`,
       figures: {
         peakCpu: round(peak.cpu),
         peakConcurrency: round(peak.places),
