@@ -27,6 +27,7 @@ import { sizeOf } from './sizes.ts';
 const REFUSAL_EVENT_MS = 10_000;
 
 type Change = Extract<ScaleDecision, { action: 'change' }>;
+type Room = (change: Change) => PlatformError | undefined;
 
 export class Scaling {
   readonly #store: Store;
@@ -59,15 +60,21 @@ export class Scaling {
       const { from, because, notBeforeMs } = decision;
       return unchanged(from, size, { because, ...(notBeforeMs !== undefined && { notBeforeMs }) });
     }
-    const obstacle = by === 'silence' ? undefined : await this.#obstacle(app, decision, own);
-    if (obstacle) {
+    const growth = by === 'silence' || !grows(decision) ? undefined : await this.#room(app, own);
+    const obstacle = growth?.(decision);
+    let change = decision;
+    if (growth && obstacle) {
       await this.#tellRefusal(app, decision, obstacle);
       if (by === 'instruction') throw obstacle;
+      const part = partThatFits(decision, growth, (wanted) =>
+        decideScale({ policy: app.policy, size, awake, by, wanted }, nowMs),
+      );
       const because = obstacle.code === 'quota_exceeded' ? 'quota' : 'capacity';
-      return unchanged(decision.from, size, { because });
+      if (!part) return unchanged(decision.from, size, { because });
+      change = part;
     }
-    const after = await this.#commit(app, size, decision, request);
-    const { from, to, directions } = decision;
+    const after = await this.#commit(app, size, change, request);
+    const { from, to, directions } = change;
     return { changed: true, from, to, directions, size: after };
   }
 
@@ -97,35 +104,30 @@ export class Scaling {
     return { ...record, generation: generation + 1 };
   }
 
-  /** What stands against growing: the tenant's quota, or the nodes' room. */
-  async #obstacle(
-    app: App,
-    { from, to, set }: Change,
-    own: readonly Container[],
-  ): Promise<PlatformError | undefined> {
-    if (to.replicas <= from.replicas && to.cpu <= from.cpu && to.memoryBytes <= from.memoryBytes)
-      return undefined;
+  /** What stands against growing, if anything: the tenant's quota, or the nodes' room as they are now. */
+  async #room(app: App, own: readonly Container[]): Promise<Room> {
     const [nodes, containers, tenant] = await Promise.all([
       listAll(this.#store, 'node', {}),
       listAll(this.#store, 'container', {}),
       this.#store.get('tenant', app.tenantId),
     ]);
-    if (tenant?.quota) {
-      const others = await this.#others(app, containers);
-      const excess = overQuota(tenant.quota, sum(others.map(({ resources }) => resources)), to);
+    const quota = tenant?.quota;
+    const others = quota ? sum((await this.#others(app, containers)).map((one) => one.resources)) : undefined;
+    return ({ to, set }) => {
+      const excess = quota && others ? overQuota(quota, others, to) : undefined;
       if (excess !== undefined)
         return new PlatformError('quota_exceeded', `app ${app.name} cannot grow: ${excess}`, {
           hint: 'scale another app of the tenant in, or have the quota raised',
         });
-    }
-    const resources = wantedResources(app.policy, set);
-    const more = Math.max(0, to.replicas - own.length);
-    const lack = lackOfRoom({ appId: app.id, nodes, containers, resources, more });
-    if (lack === undefined) return undefined;
-    return new PlatformError('no_capacity', `app ${app.name} cannot grow: ${lack}`, {
-      hint: 'stop other apps, ask for less, or give the nodes more capacity',
-      retryAfterMs: 5_000,
-    });
+      const resources = wantedResources(app.policy, set);
+      const more = Math.max(0, to.replicas - own.length);
+      const lack = lackOfRoom({ appId: app.id, nodes, containers, resources, more });
+      if (lack === undefined) return undefined;
+      return new PlatformError('no_capacity', `app ${app.name} cannot grow: ${lack}`, {
+        hint: 'stop other apps, ask for less, or give the nodes more capacity',
+        retryAfterMs: 5_000,
+      });
+    };
   }
 
   /** Living containers of the tenant's other apps. */
@@ -167,6 +169,32 @@ export class Scaling {
 /** It takes the app's requests, sleeps, or is about to serve; a successor and those that go do not count. */
 function holdsSlot(container: Container): boolean {
   return isLiving(container) && typeof container.slot === 'number';
+}
+
+function grows({ from, to }: Change): boolean {
+  return to.replicas > from.replicas || to.cpu > from.cpu || to.memoryBytes > from.memoryBytes;
+}
+
+/** A crowd takes what there is: the largest part of a step that fits, fewer containers before weaker ones. */
+function partThatFits(
+  { from, to }: Change,
+  room: Room,
+  decide: (wanted: Extent) => ScaleDecision,
+): Change | undefined {
+  const narrower = Array.from({ length: Math.max(0, to.replicas - from.replicas) }, (_, index) => ({
+    ...to,
+    replicas: to.replicas - 1 - index,
+  }));
+  const weaker = [0.75, 0.5, 0.25].map((share) => ({
+    replicas: Math.min(from.replicas, to.replicas),
+    cpu: from.cpu + Math.floor(100 * share * (to.cpu - from.cpu)) / 100,
+    memoryBytes: from.memoryBytes + Math.floor(share * (to.memoryBytes - from.memoryBytes)),
+  }));
+  for (const wanted of [...narrower, ...weaker]) {
+    const part = decide(wanted);
+    if (part.action === 'change' && grows(part) && !room(part)) return part;
+  }
+  return undefined;
 }
 
 function wantedOf({ replicas, cpu, memoryBytes }: ScaleRequest): Partial<Extent> {

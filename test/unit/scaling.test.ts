@@ -11,6 +11,11 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { app, container, policy, revision } from '../support/records.ts';
 import { storeSupport } from './store-support.ts';
 
+const STRONG: Policy['scaling'] = {
+  ...policy().scaling,
+  mode: 'up-then-out',
+  cpuMax: 4,
+};
 const { newFolder, open } = storeSupport();
 
 function withoutGeneration<T extends { generation: number }>({
@@ -125,13 +130,12 @@ describe.each(['memory', 'sqlite'] as const)('however many deciders see the same
 });
 
 describe('growth that there is no room for', () => {
-  it('is an error with the figures for a person, and a reason for load; told once in a while', async () => {
+  it('is an error with the figures for a person, told once in a while', async () => {
     const { scale, store, events, clock } = await setUp({ maxReplicas: 9 });
     const error = await refusal(scale({ replicas: 5 }));
     expect(error).toMatchObject({ code: 'no_capacity', retryAfterMs: 5_000 });
     expect(error.message).toContain('there is room for 4 of 5 more containers with 0.5 CPU');
     expect(error.message).toContain('0 of 2 CPU');
-    expect(await scale({ replicas: 5, by: 'load' })).toMatchObject({ changed: false, because: 'capacity' });
     expect(await store.get('size', 'app_1')).toBeUndefined();
     expect(await events('scale.refused')).toMatchObject([
       { figures: { code: 'no_capacity', toReplicas: 5 } },
@@ -139,6 +143,23 @@ describe('growth that there is no room for', () => {
     await clock.advance(10_000);
     await refusal(scale({ replicas: 5 }));
     expect(await events('scale.refused')).toHaveLength(2);
+  });
+
+  it('is made as far as there is room where load asks for it; where there is none, load is told why', async () => {
+    const { scale, clock, events } = await setUp({ maxReplicas: 9, scaling: STRONG });
+    expect(await scale({ replicas: 9, by: 'load' })).toMatchObject({ changed: true, to: { replicas: 4 } });
+    expect(await events('scale.refused')).toMatchObject([{ figures: { toReplicas: 9 } }]);
+    await clock.advance(60_000);
+    expect(await scale({ replicas: 9, by: 'load' })).toMatchObject({ changed: false, because: 'capacity' });
+
+    const strong = await setUp({ scaling: STRONG });
+    const { generation: _, ...one } = container({ state: 'ready', slot: 0 });
+    await strong.store.commit([{ op: 'create', kind: 'container', record: one }]);
+    expect(await strong.scale({ cpu: 4, by: 'load' })).toMatchObject({
+      changed: true,
+      // Of 3.5 CPU more, the node has 2: half of it.
+      to: { replicas: 1, cpu: 2.25 },
+    });
   });
 
   it('counts the tenant’s other apps against its quota, and lets it shrink all the same', async () => {
