@@ -22,8 +22,8 @@ import { frontierPicture, timelinePicture, type Panel, type Track } from './scal
 
 const DOCS = join(import.meta.dirname, '../docs');
 const isQuick = process.argv.includes('--quick');
-/** None of those that the constants were chosen on (1 to 5). */
-const SEEDS = isQuick ? [11] : [11, 12, 13];
+/** Looked at only here: the constants were chosen on 1 to 5, and once on what 11 showed. */
+const SEEDS = isQuick ? [21] : [21, 22, 23];
 
 const percent = (share: number) => `${(100 * share).toFixed(2)}%`;
 const seconds = (value: number) => value.toFixed(0);
@@ -51,7 +51,20 @@ function compareAll(workload: Workload): string {
     '| traffic | Mayfly | concurrency target | CPU target 70% | smallest fixed size as good |',
     '|---|---|---|---|---|',
     ...rows,
+    '',
+    `With other settings, better than Mayfly: ${betterVariants(workload)}.`,
   ].join('\n');
+}
+
+/** On one seed: those of the same policies with other settings. */
+function betterVariants(workload: Workload): string {
+  const seeds = SEEDS.slice(0, 1);
+  const found = TRAFFICS.flatMap((traffic) => {
+    const ours = measure(MAYFLY, workload, traffic, seeds);
+    const better = VARIANTS.filter((one) => isBetter(measure(one, workload, traffic, seeds), ours));
+    return better.length === 0 ? [] : [`${traffic.name} (${better.map(({ name }) => name).join(', ')})`];
+  });
+  return found.length === 0 ? 'none' : found.join('; ');
 }
 
 function frontier(): Panel[] {

@@ -6,6 +6,7 @@ import { createServer, ServerResponse } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { PlatformError } from '../errors.ts';
 import { BufferSweep } from './buffer-sweep.ts';
 import { ClientConnection } from './client-connection.ts';
@@ -61,6 +62,7 @@ export class HttpTransport implements Transport {
       this.counters.sentBytes += socket.bytesWritten - bytesWritten;
     });
     this.#server.emit('connection', socket);
+    if (socket instanceof TLSSocket) readAsStream(socket);
   }
 
   retire(containerId: string): void {
@@ -215,6 +217,15 @@ export class HttpTransport implements Transport {
     if (requestLog !== undefined && connection !== undefined)
       new HttpNote(requestLog, connection).refused(error.code, error.status, clock.monotonicMs());
   }
+}
+
+/**
+ * Node's parser reads TLS past the stream, and goes on to be given what is decrypted already when it has been paused because too
+ * many answers wait: that breaks the connection. Whoever listens for 'data' has it read the stream, which keeps to its pauses.
+ */
+function readAsStream(socket: TLSSocket): void {
+  const listener = () => undefined;
+  socket.on('data', listener).off('data', listener);
 }
 
 /**

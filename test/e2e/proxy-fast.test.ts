@@ -1,8 +1,11 @@
 /** What the transport on plain sockets does that nothing above it can: order, framing, what it hands over, and its bounds. */
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { describe, expect, it } from 'vitest';
+import { makePair, shown } from '../support/certificates.ts';
 import { exchangeRaw, RawClient } from '../support/raw-http.ts';
 import { activation } from '../support/scripted-control-plane.ts';
 import { testProxy } from '../support/upstreams-proxy.ts';
@@ -253,6 +256,55 @@ describe('what goes to node:http', () => {
     expect(client.statuses.at(-1)).toBe(200);
     expect(answer).toMatch(/\r\n\r\noneHTTP[^]*\r\n\r\ntwo$/);
     expect(answer.slice(answer.lastIndexOf('HTTP/1.1 200'))).not.toContain('103');
+  });
+
+  it('over TLS: many requests sent ahead are all answered, although the first answer is late', async () => {
+    const [first, ahead] = [30, 150];
+    const answer = 'x'.repeat(20_000);
+    const pair = await makePair(['a.test']);
+    const tls = {
+      listen: { host: '127.0.0.1', port: 0 },
+      certificates: [shown('a', pair, { isDefault: true })],
+    };
+    let asked = 0;
+    let held: () => void = () => undefined;
+    await using world = await app(
+      (req, res) => {
+        asked++;
+        if (req.url === '/odd') held = () => res.end(answer);
+        else res.end(answer);
+      },
+      { tls },
+    );
+    const port = world.proxy.tlsPort ?? 0;
+    const socket = connectTls({ port, host: '127.0.0.1', ca: pair.certPem, servername: 'a.test' });
+    await once(socket, 'secureConnect');
+    const parts: Buffer[] = [];
+    socket.on('data', (part: Buffer) => parts.push(part)).pause();
+    const filler = `X-Filler: ${'y'.repeat(3_000)}\r\n`;
+    const some = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, i) =>
+        get(`/${from + i}`, from + i === ahead - 1 ? `${filler}Connection: close\r\n` : filler),
+      ).join('');
+    // Handed over; from the second one on, more answers wait than node:http wants to have waiting.
+    socket.write(`GET http://a.test/odd HTTP/1.1\r\nHost: a.test\r\n\r\n${some(1, first)}`);
+    await until('the first to be asked for', () => asked === first);
+    await until('their answers', () => world.proxy.snapshot().status2xx === first - 1);
+    const { bytesWritten } = socket;
+    socket.write(some(first, ahead));
+    await until(
+      'the others to be sent',
+      () => socket.bytesWritten > bytesWritten && socket.writableLength === 0,
+    );
+    held();
+    socket.resume();
+    await until('the end', () => socket.closed || socket.readableEnded);
+    expect(
+      Buffer.concat(parts)
+        .toString('latin1')
+        .match(/HTTP\/1\.1 200 /g),
+    ).toHaveLength(ahead);
+    expect(world.proxy.snapshot()).toMatchObject({ requests: ahead, errors: {}, clientAborts: 0 });
   });
 
   it('a head that came in pieces is handed over whole', async () => {

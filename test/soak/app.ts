@@ -38,7 +38,7 @@ export class SoakApp implements AsyncDisposable {
       this.#serve(req, res).catch(() => undefined);
     });
     this.#server.on('checkContinue', (req, res) => {
-      res.writeContinue();
+      if (res.socket !== null) res.writeContinue();
       this.#serve(req, res).catch(() => undefined);
     });
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {

@@ -28,6 +28,8 @@ export interface Plan {
   readonly deed: Deed;
   /** Further field lines of the request. */
   readonly lines: string;
+  /** Its target is a URL: from here on the connection goes another way through the proxy. */
+  readonly absolute?: boolean;
 }
 
 /** Around the bounds of what is copied, shared and lent in the proxy. */
@@ -107,6 +109,7 @@ export function randomPlan(random: Random, host: string): Plan {
   const framing = random.pick(['length', 'length', 'length', 'chunked', 'chunked', 'close'] as const);
   return {
     ...{ id, host, method, lines, deed },
+    absolute: random.below(30) === 0,
     up: hasBody ? randomSize(random) : 0,
     upFraming: hasBody ? random.pick(['length', 'chunked'] as const) : 'none',
     down,
@@ -163,14 +166,16 @@ export function mayFail({ deed }: Pick<Plan, 'deed'>): boolean {
 
 /** The request as it is sent. */
 export function* requestPieces(random: Random, plan: Plan): Generator<Buffer> {
-  const { method, host, up, upFraming, lines, id } = plan;
+  const { method, host, up, upFraming, lines, id, absolute } = plan;
   const framing =
     upFraming === 'length'
       ? `Content-Length: ${up}\r\n`
       : upFraming === 'chunked'
         ? 'Transfer-Encoding: chunked\r\n'
         : '';
-  yield Buffer.from(`${method} ${targetOf(plan)} HTTP/1.1\r\nHost: ${host}\r\n${lines}${framing}\r\n`);
+  yield Buffer.from(
+    `${method} ${absolute ? `http://${host}` : ''}${targetOf(plan)} HTTP/1.1\r\nHost: ${host}\r\n${lines}${framing}\r\n`,
+  );
   if (upFraming === 'none') return;
   const content = new Content(upKey(id));
   for (let from = 0; from < up;) {

@@ -140,7 +140,7 @@ export class Visit implements AnswerSink {
     if (![first, ...further].some(({ plan }) => mayBreak(plan)) && (answering || !this.#closes))
       this.#ledger.violation(
         `${describe(first.plan)} was not answered: the connection closed ` +
-          `${answering ? `after ${first.check.length} bytes of it` : 'before it'}, ${further.length} behind it`,
+          `${answering ? `after ${first.check.length} bytes of it` : 'before it'}, behind it: ${further.map(({ plan }) => describe(plan)).join(', ')}`,
       );
     this.socket.destroy();
   }
