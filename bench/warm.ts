@@ -8,8 +8,9 @@ import { barsOf, ratiosOf, rowsOf, tableOf, type Result } from './lib/warm/figur
 import { measure, peersOf, type Plan } from './lib/warm/measure.ts';
 import { openBed } from './lib/warm/bed.ts';
 import { chooseScenarios, PEERS, SCENARIOS, type Scenario } from './lib/warm/scenarios.ts';
-import { openWorkshop, versionOf, type Workshop } from './lib/warm/workshop.ts';
+import { openWorkshop, type Workshop } from './lib/warm/workshop.ts';
 import { barChart } from './lib/bars.ts';
+import { versionOf } from './lib/programs.ts';
 import { publish } from './lib/report.ts';
 import type { BenchOptions } from './main.ts';
 
