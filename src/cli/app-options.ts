@@ -22,6 +22,9 @@ export interface AppOptions {
   readonly protocol?: (typeof PROTOCOLS)[number];
   readonly probe?: string;
   readonly readOnly?: boolean;
+  readonly need?: readonly string[];
+  /** False: none. */
+  readonly needs?: boolean;
   readonly policy?: readonly string[];
   readonly file?: string;
 }
@@ -77,6 +80,14 @@ export function addHostOption(command: Command): Command {
   );
 }
 
+export function addNeedOption(command: Command): Command {
+  return command.option(
+    '--need <app>',
+    'another app that is woken before it and kept awake while it is; may be repeated, in that order',
+    collect,
+  );
+}
+
 export function addUnsetEnvOption(command: Command): Command {
   return command
     .option('--unset-env <key>', 'an environment variable to remove; may be repeated', collect)
@@ -110,6 +121,8 @@ export function appFields(options: AppOptions, words: readonly string[]): PatchA
   return {
     ...(options.host && { hosts: [...options.host] }),
     ...revisionFields(options, words),
+    ...(options.need && { needs: [...options.need] }),
+    ...(options.needs === false && { needs: [] }),
     ...(options.policy && { policy: parsePolicy(options.policy) }),
   };
 }

@@ -88,6 +88,12 @@ export interface Policy {
   readonly hold: { readonly requests: number; readonly bytes: number };
 }
 
+/** Another app of the same tenant. An app cannot be renamed, so both say the same for as long as it is there. */
+export interface NamedApp {
+  readonly appId: string;
+  readonly name: string;
+}
+
 export interface App extends RecordBase {
   readonly tenantId: string;
   /** Unique within its tenant. */
@@ -97,6 +103,10 @@ export interface App extends RecordBase {
   /** What runs when the next container starts. */
   readonly revisionId: string;
   readonly policy: Policy;
+  /** Apps that are woken before it, in this order, and kept awake while it is. Left out: none. */
+  readonly needs?: readonly NamedApp[];
+  /** The other side of that: whoever names this one in its `needs`. Changed in the same commit. */
+  readonly neededBy?: readonly NamedApp[];
 }
 
 /**
@@ -184,7 +194,8 @@ export interface Address {
 export type ContainerState = 'planned' | 'starting' | 'ready' | 'paused' | 'draining' | 'stopped' | 'failed';
 
 /** The platform's own share of a cold start, by phase. */
-export type ColdStartPhase = 'lookup' | 'place' | 'create' | 'start' | 'listen' | 'resume' | 'firstByte';
+export type ColdStartPhase =
+  'lookup' | 'needs' | 'place' | 'create' | 'start' | 'listen' | 'resume' | 'firstByte';
 
 export interface Container extends RecordBase {
   readonly appId: string;

@@ -58,8 +58,8 @@ export class Activator {
       const underWay = [...crew.changes(), ...starter.underWay];
       if (underWay.length > 0) {
         const failed = await Promise.race(underWay);
-        // A container that sleeps is there to be woken: nothing else is tried while its engine is away.
-        if (isPlatformError(failed, 'engine_unavailable') && crew.ready().length === 0) throw failed;
+        // A container that sleeps is there to be woken: nothing else is tried while its engine, or what it needs, is away.
+        if (isPlatformError(failed) && crew.ready().length === 0) throw failed;
         continue;
       }
       const live = await this.#start();

@@ -24,6 +24,7 @@ import { Deadlines } from './deadlines.ts';
 import { orAborted } from './ending.ts';
 import type { Engine, ExitEvent } from './engine.ts';
 import { Outbox } from './outbox.ts';
+import { Groups } from './groups.ts';
 import type { Readiness } from './readiness.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -97,6 +98,10 @@ export class Agent implements ControlPlane, NodeGateway {
       dataPlanes: new DataPlanes(),
       limits: { ...DEFAULT_NODE_LIMITS, ...limits },
       reclaim: (containerIds, reason) => this.#reclaim(containerIds, reason),
+      groups: new Groups({
+        activate: (appId) => this.activate(appId),
+        changed: (appId, isKept) => this.#keptChanged(appId, isKept),
+      }),
     };
   }
 
@@ -214,6 +219,20 @@ export class Agent implements ControlPlane, NodeGateway {
         await this.#ofContainer(id)?.reclaim(id, reason);
       }),
     );
+  }
+
+  #keptChanged(appId: string, isKept: boolean): void {
+    const known = this.#supervisors.get(appId);
+    if (known) known.keptChanged();
+    else if (isKept)
+      this.#appKept(appId).catch((thrown: unknown) => {
+        this.#context.log.warn({ appId, err: thrown }, 'an app that another one needs could not be started');
+      });
+  }
+
+  async #appKept(appId: string): Promise<void> {
+    const spec = await this.#context.core.spec(appId);
+    if (spec && this.#context.groups.isKept(appId)) this.#supervisor(appId).changed(spec);
   }
 
   async #recordColdStart({

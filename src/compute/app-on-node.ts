@@ -4,9 +4,13 @@
  */
 import type { SizedSpec } from '../coreapi/core-api.ts';
 import type { Decided } from '../coreapi/decisions/size.ts';
+import { PlatformError } from '../errors.ts';
 import type { NodeContext } from './context.ts';
 import { Crew, type CrewEvents } from './crew.ts';
 import { LoadWatch } from './load-watch.ts';
+
+/** That its needs are not ready is told at most so often: visitors ask again and again. */
+const NEED_EVENT_MS = 10_000;
 
 const ASLEEP: Decided = { replicas: 0, cpu: null, memoryBytes: null };
 
@@ -23,6 +27,7 @@ export class AppOnNode {
   /** The generation of the size at which it fell asleep; the Core API is being told that it no longer counts. */
   #sleptAt: number | undefined;
   #telling = false;
+  #needToldAtMs = -Infinity;
 
   constructor(appId: string, context: NodeContext, events: CrewEvents) {
     this.appId = appId;
@@ -50,6 +55,33 @@ export class AppOnNode {
     this.#spec = { app, revision, size };
     this.crew.concurrencyLimit = app.policy.concurrency.limit;
     this.crew.drainTimeoutMs = app.policy.drainTimeoutMs;
+  }
+
+  /** Another app needs it now: it is not to sleep, and is started again if it dies. */
+  get isKept(): boolean {
+    return this.context.groups.isKept(this.appId);
+  }
+
+  /**
+   * Makes ready what it needs; resolves with how long that took, or undefined where it needs nothing, in milliseconds.
+   * Errors: `need_failed`, the store's.
+   */
+  async wakeNeeds(): Promise<number | undefined> {
+    const { core, groups, clock } = this.context;
+    const app = (this.#spec ?? (await core.spec(this.appId)))?.app;
+    if (!app?.needs || app.needs.length === 0) return undefined;
+    const beganMs = clock.monotonicMs();
+    try {
+      await groups.wake(app, app.needs);
+    } catch (thrown) {
+      const { code, message } = PlatformError.from(thrown);
+      if (code === 'need_failed' && clock.monotonicMs() - this.#needToldAtMs >= NEED_EVENT_MS) {
+        this.#needToldAtMs = clock.monotonicMs();
+        this.tell('app.need_failed', message, {});
+      }
+      throw thrown;
+    }
+    return clock.monotonicMs() - beganMs;
   }
 
   /** It has fallen asleep: the next request wakes one container of the policy's size, whatever was decided before. */

@@ -4,6 +4,7 @@ import type { Log } from '../log.ts';
 import type { DataPlanes } from './data-planes.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Engine } from './engine.ts';
+import type { Groups } from './groups.ts';
 import type { Outbox } from './outbox.ts';
 import type { Readiness } from './readiness.ts';
 
@@ -20,6 +21,7 @@ export interface NodeContext {
   readonly outbox: Outbox;
   readonly deadlines: Deadlines;
   readonly dataPlanes: DataPlanes;
+  readonly groups: Groups;
   readonly limits: NodeLimits;
   /** Stops sleeping containers of other apps, to make room; resolves when they have ended. */
   readonly reclaim: (containerIds: readonly string[], reason: string) => Promise<void>;

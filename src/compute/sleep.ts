@@ -86,11 +86,11 @@ async function pause({ crew, context }: AppOnNode, live: Live, reason: string): 
 
 export interface WakeOptions {
   readonly reason: string;
-  /** Called where the engine is away and it sleeps on, before anything else is looked at. */
+  /** Called where the engine is away, or what it needs is not ready, and it sleeps on, before anything else is looked at. */
   readonly onFailed: () => void;
 }
 
-/** Begins at once; `live.change` resolves with the failure where the engine is away. */
+/** Begins at once; `live.change` resolves with the failure where it sleeps on. */
 export function wake(app: AppOnNode, live: Live, { reason, onFailed }: WakeOptions): void {
   app.crew.change(live, 'waking', async () => {
     const error = await resume(app, live, reason);
@@ -99,12 +99,17 @@ export function wake(app: AppOnNode, live: Live, { reason, onFailed }: WakeOptio
   });
 }
 
-async function resume(
-  { crew, context }: AppOnNode,
-  live: Live,
-  reason: string,
-): Promise<PlatformError | undefined> {
+async function resume(app: AppOnNode, live: Live, reason: string): Promise<PlatformError | undefined> {
+  const { crew, context } = app;
   const { engine, clock, outbox, log } = context;
+  let needsMs: number | undefined;
+  try {
+    needsMs = await app.wakeNeeds();
+  } catch (thrown) {
+    if (live.is('waking')) live.state = 'paused';
+    return PlatformError.from(thrown);
+  }
+  if (!live.is('waking')) return undefined;
   const beganMs = clock.monotonicMs();
   try {
     await engine.unpause(live.id);
@@ -119,7 +124,8 @@ async function resume(
     return undefined;
   }
   if (!live.is('waking')) return undefined; // it died, or was told to go, at that moment
-  const phasesMs = { resume: clock.monotonicMs() - beganMs };
+  const resumeMs = clock.monotonicMs() - beganMs;
+  const phasesMs = { ...(needsMs !== undefined && { needs: needsMs }), resume: resumeMs };
   live.awakening = { kind: 'resumed', phasesMs, atMs: clock.monotonicMs() };
   crew.serve(live);
   outbox.report(live.id, { state: 'ready', reason, phasesMs });

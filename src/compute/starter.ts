@@ -7,7 +7,7 @@ import { PlatformError } from '../errors.ts';
 import type { AppOnNode } from './app-on-node.ts';
 import type { Live } from './live.ts';
 import { place } from './place.ts';
-import { startContainer } from './start.ts';
+import { startContainer, type PhasesMs } from './start.ts';
 
 export interface StartRequest {
   /** Why one is wanted, for its record and event. */
@@ -27,7 +27,7 @@ interface UnderWay {
 interface Placed {
   readonly live: Live;
   readonly spec: SizedSpec;
-  readonly placeMs: number;
+  readonly phasesMs: PhasesMs;
 }
 
 export class Starter {
@@ -59,7 +59,7 @@ export class Starter {
     return [...this.#underWay.keys()];
   }
 
-  /** Resolves when it is ready; undefined when it was called off. Errors: those of `place` and `startContainer`. */
+  /** Resolves when it is ready; undefined when it was called off. Errors: `need_failed`, those of `place` and `startContainer`. */
   start(request: StartRequest): Promise<Live | undefined> {
     const entry: UnderWay = { request, live: undefined };
     const placed = this.#placed.then(() => this.#place(entry));
@@ -77,6 +77,7 @@ export class Starter {
 
   async #place(entry: UnderWay): Promise<Placed> {
     const { appId, context, crew, closing } = this.#app;
+    const needsMs = await this.#app.wakeNeeds();
     const beganMs = context.clock.monotonicMs();
     // What became of the containers before has to be known before a new one is asked for.
     await crew.recorded();
@@ -91,14 +92,20 @@ export class Starter {
     if (closing.signal.aborted) live.abort.abort(new PlatformError('shutting_down', 'the node is stopping'));
     if (crew.deleted) live.abort.abort(new PlatformError('not_found', 'the app was deleted'));
     context.outbox.report(live.id, { state: 'starting', reason });
-    return { live, spec, placeMs: context.clock.monotonicMs() - beganMs };
+    const placeMs = context.clock.monotonicMs() - beganMs;
+    return { live, spec, phasesMs: { ...(needsMs !== undefined && { needs: needsMs }), place: placeMs } };
   }
 
-  async #start({ live, spec, placeMs, reason }: Placed & { reason: string }): Promise<Live | undefined> {
+  async #start({
+    live,
+    spec,
+    phasesMs: before,
+    reason,
+  }: Placed & { reason: string }): Promise<Live | undefined> {
     const { context, crew } = this.#app;
     const { clock, outbox } = context;
     try {
-      const phasesMs = { place: placeMs, ...(await startContainer(context, live, spec)) };
+      const phasesMs = { ...before, ...(await startContainer(context, live, spec)) };
       live.abort.signal.throwIfAborted(); // it was called off, or the container died, at the last moment
       const { succeeds, isSuccessor } = live;
       live.readyAtMs = clock.nowMs();

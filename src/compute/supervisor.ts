@@ -88,7 +88,7 @@ export class Supervisor {
   /** Whether it is to have containers although nobody asks. */
   get #wantsContainers(): boolean {
     const { spec, size } = this.#app;
-    return spec !== undefined && wantedReplicas(spec.app.policy, size, false) > 0;
+    return spec !== undefined && wantedReplicas(spec.app.policy, size, this.#app.isKept) > 0;
   }
 
   has(containerId: string): boolean {
@@ -154,6 +154,13 @@ export class Supervisor {
     this.#app.load.heard(load, by);
   }
 
+  /** Another app needs it from now on, or none does any more. Having been needed is having been active. */
+  keptChanged(): void {
+    const nowMs = this.#context.clock.nowMs();
+    for (const live of this.#crew.ready()) live.lastActiveAtMs = nowMs;
+    this.#changed();
+  }
+
   /** A data plane has gone. */
   left(dataPlane: DataPlane): void {
     this.#app.load.left(dataPlane);
@@ -211,6 +218,7 @@ export class Supervisor {
     const look = () => {
       this.#isLookDue = false;
       this.#look();
+      this.#settleNeeds();
       if (this.idle) this.#onIdle();
     };
     if (this.#looks++ === 0) setImmediate(() => (this.#looks = 0));
@@ -246,6 +254,7 @@ export class Supervisor {
       revisionId: spec.revision.id,
       size,
       isAwaited,
+      isKept: this.#app.isKept,
       // Who waits for the first container has it started, and knows when to try again.
       startNotBeforeMs: isAwaited && !isServed ? Infinity : this.#failures.startNotBeforeMs,
       wakeNotBeforeMs: this.#failures.wakeNotBeforeMs,
@@ -253,6 +262,22 @@ export class Supervisor {
       canPause: capabilities.pause,
       canResize: capabilities.liveUpdate,
     };
+  }
+
+  /** What it needs is kept while it is awake, and let go when it sleeps. On its way up it is kept one after the other. */
+  #settleNeeds(): void {
+    const { spec, context, appId, closing } = this.#app;
+    if (closing.signal.aborted || this.#isTakingOver) return;
+    const lives = this.#crew.all();
+    if (spec && lives.some(({ state }) => state === 'starting' || state === 'ready')) {
+      const needIds = (spec.app.needs ?? []).map((need) => need.appId);
+      context.groups.settle(appId, needIds);
+    } else if (
+      this.#activator.flight === undefined &&
+      this.#starter.underWay.length === 0 &&
+      lives.every(({ state }) => state === 'paused' || state === 'ended')
+    )
+      context.groups.settle(appId, []);
   }
 
   #act(action: CrewAction): void {

@@ -9,6 +9,7 @@ import type { NewRecord, Operation, Store } from '../cmdb/store.ts';
 import { PlatformError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { describe, sameContent, type RevisionContent } from './apps-content.ts';
+import { needsOperations, refuseIfNeeded, type Needs } from './apps-needs.ts';
 import type { AppSpec } from './core-api.ts';
 import { unscaled } from './decisions/size.ts';
 import { listAll } from './list-all.ts';
@@ -21,6 +22,7 @@ export interface Draft {
   readonly hosts: readonly string[];
   readonly policy: Policy;
   readonly content: RevisionContent;
+  readonly needs: Needs;
 }
 
 export interface Planned {
@@ -33,10 +35,11 @@ function claimsOf(app: Pick<App, 'tenantId' | 'name' | 'hosts'>): string[] {
   return [claims.appName(app.tenantId, app.name), ...app.hosts.map(claims.host)];
 }
 
-export function planCreate(
+export async function planCreate(
+  store: Store,
   draft: Draft,
   { tenantId, name, nowMs }: { tenantId: string; name: string; nowMs: number },
-): Planned {
+): Promise<Planned> {
   const revision = newRevision(draft.content, { appId: newId('app', nowMs), number: 1, nowMs });
   const { hosts, policy } = draft;
   const app = {
@@ -47,6 +50,7 @@ export function planCreate(
     hosts,
     policy,
     revisionId: revision.id,
+    needs: draft.needs.needs,
   };
   const figures = { revision: 1, hosts: hosts.length };
   const reason = `app ${name} was created: ${describe(revision.workload)}`;
@@ -54,6 +58,7 @@ export function planCreate(
     operations: [
       { op: 'create', kind: 'app', record: app, claims: claimsOf(app) },
       { op: 'create', kind: 'revision', record: revision },
+      ...(await needsOperations(store, { appId: app.id, name }, [], draft.needs)),
       ...keepWarm(app.id, policy, nowMs),
       event('app.created', app.id, nowMs, reason, figures),
     ],
@@ -94,7 +99,10 @@ export async function planUpdate(
   }
   if (operations.length === 0) return undefined;
   if (!(await store.get('size', app.id))) operations.push(...keepWarm(app.id, policy, nowMs));
-  const set = { hosts, policy, revisionId: revision.id };
+  const needs = draft.needs.needs;
+  const self = { appId: app.id, name: app.name };
+  operations.push(...(await needsOperations(store, self, app.needs ?? [], draft.needs)));
+  const set = { hosts, policy, needs, revisionId: revision.id };
   const after = { ...app, ...set, generation: app.generation + 1 };
   operations.unshift({
     op: 'update',
@@ -107,7 +115,10 @@ export async function planUpdate(
   return { operations, spec: { app: after, revision } };
 }
 
+/** Errors: `app_needed`. */
 export async function planDelete(store: Store, app: App, nowMs: number): Promise<Operation[]> {
+  refuseIfNeeded(app);
+  const self = { appId: app.id, name: app.name };
   const revisions = await listAll(store, 'revision', { appId: app.id });
   const certificates = await listAll(store, 'certificate', { appId: app.id });
   const size = await store.get('size', app.id);
@@ -117,6 +128,7 @@ export async function planDelete(store: Store, app: App, nowMs: number): Promise
     ...revisions.map(({ id }): Operation => ({ op: 'delete', kind: 'revision', id })),
     ...certificates.map(({ id }): Operation => ({ op: 'delete', kind: 'certificate', id })),
     ...(size ? [{ op: 'delete', kind: 'size', id: size.id } satisfies Operation] : []),
+    ...(await needsOperations(store, self, app.needs ?? [], { needs: [], looked: [] })),
     event('app.deleted', app.id, nowMs, reason, { revisions: revisions.length }),
   ];
 }
@@ -173,6 +185,7 @@ function changedFields(app: App, draft: Draft): string[] {
   const keys = Object.keys(draft.policy) as (keyof Policy)[];
   return [
     ...(isDeepStrictEqual(app.hosts, draft.hosts) ? [] : ['hosts']),
+    ...(isDeepStrictEqual(app.needs ?? [], draft.needs.needs) ? [] : ['needs']),
     ...keys
       .filter((key) => !isDeepStrictEqual(app.policy[key], draft.policy[key]))
       .map((key) => `policy.${key}`),

@@ -16,6 +16,7 @@ import {
   type Planned,
 } from './apps-change.ts';
 import { changedContent, contentOf, imageToResolve, wholeContent, type ImageFound } from './apps-content.ts';
+import { resolveNeeds, type Needs } from './apps-needs.ts';
 import { findApp, findSpec, lookUpApp } from './apps-find.ts';
 import { resolvePolicy } from './apps-policy.ts';
 import type { AppSpec, NodeGateway } from './core-api.ts';
@@ -64,8 +65,15 @@ export class Apps {
    */
   async create(principal: Principal, body: CreateAppBody, options: ChangeOptions): Promise<AppSpec> {
     if (await lookUpApp(this.#store, principal, body.name)) throw nameTaken(body.name); // before a long pull, not after
-    const draft = await this.#wholeDraft(body, this.#images(options));
-    return this.#create(principal, body.name, draft);
+    const images = this.#images(options);
+    // Not the name: who loses that has lost it. But what it needs may be changed at this moment.
+    return retryConflicts(async () =>
+      this.#create(
+        principal,
+        body.name,
+        await this.#wholeDraft(body, images, { principal, name: body.name }),
+      ),
+    );
   }
 
   /** Makes the app what the body says, whether or not there is one. Errors: as for `create` and `change`. */
@@ -81,7 +89,7 @@ export class Apps {
       const name = app?.name ?? nameOrId;
       checkName(name, body.name);
       requireMatch(app, name, options.ifMatch);
-      const draft = await this.#wholeDraft(body, images);
+      const draft = await this.#wholeDraft(body, images, { principal, name, app });
       if (!app) return { ...(await this.#createUnlessThere(principal, name, draft)), created: true };
       const current = await findSpec(this.#store, principal, app.id);
       return { ...(await this.#update(current, draft, false)), created: false };
@@ -103,7 +111,7 @@ export class Apps {
     return this.#change(principal, nameOrId, body, { ...options, deploy: true });
   }
 
-  /** Errors: `not_found`, `precondition_failed`. */
+  /** Errors: `not_found`, `precondition_failed`, `app_needed`. */
   delete(principal: Principal, nameOrId: string, ifMatch?: IfMatch): Promise<void> {
     return retryConflicts(async () => {
       const app = await findApp(this.#store, principal, nameOrId);
@@ -128,13 +136,17 @@ export class Apps {
       const content = changedContent(body, before, image === undefined ? undefined : await images(image));
       if (deploy || content.workload.type !== before.workload.type)
         this.#requireWorkload(content.workload.type, runs(content.workload));
-      const { policy } = current.app;
+      const { app } = current;
+      const { policy, hosts, name } = app;
       return this.#update(
         current,
         {
-          hosts: body.hosts ?? current.app.hosts,
+          hosts: body.hosts ?? hosts,
           policy: body.policy ? await this.#policy(body.policy, policy) : policy,
           content,
+          needs: body.needs
+            ? await this.#needs(body.needs, { principal, name, app })
+            : { needs: app.needs ?? [], looked: [] },
         },
         deploy,
       );
@@ -143,7 +155,7 @@ export class Apps {
 
   async #create(principal: Principal, name: string, draft: Draft): Promise<AppSpec> {
     const { tenantId } = principal;
-    return this.#commit(planCreate(draft, { tenantId, name, nowMs: this.#clock.nowMs() }));
+    return this.#commit(await planCreate(this.#store, draft, { tenantId, name, nowMs: this.#clock.nowMs() }));
   }
 
   /** Losing the name to another PUT is a race like any other: the loser then finds the app and changes it. */
@@ -170,14 +182,19 @@ export class Apps {
     return spec;
   }
 
-  async #wholeDraft(body: PutAppBody, images: ResolveImage): Promise<Draft> {
+  async #wholeDraft(body: PutAppBody, images: ResolveImage, whose: Whose): Promise<Draft> {
     this.#requireWorkload(
       body.image === undefined ? 'command' : 'image',
       body.image ?? body.command?.join(' ') ?? '',
     );
     const policy = await this.#policy(body.policy ?? {}, undefined);
     const found = body.image === undefined ? undefined : await images(body.image);
-    return { hosts: body.hosts, policy, content: wholeContent(body, found) };
+    const needs = await this.#needs(body.needs ?? [], whose);
+    return { hosts: body.hosts, policy, content: wholeContent(body, found), needs };
+  }
+
+  #needs(names: readonly string[], { principal, name, app }: Whose): Promise<Needs> {
+    return resolveNeeds(this.#store, { tenantId: principal.tenantId, name, app }, names);
   }
 
   async #policy(input: PolicyInput, base: App['policy'] | undefined): Promise<App['policy']> {
@@ -208,6 +225,13 @@ export class Apps {
       return flight;
     };
   }
+}
+
+/** Whose draft it is; `app`: as it is now. */
+interface Whose {
+  readonly principal: Principal;
+  readonly name: string;
+  readonly app?: App | undefined;
 }
 
 type ResolveImage = (image: string) => Promise<ImageFound>;

@@ -55,6 +55,23 @@ const hosts = z
     example: ['hello.localhost'],
   });
 
+/** Apps that one may name as its needs. */
+export const NEEDS_MAX = 8;
+
+const needs = z
+  .array(z.string().regex(APP_NAME, { error: 'must be the name of an app' }))
+  .max(NEEDS_MAX)
+  .transform((names) => [...new Set(names)])
+  .meta({
+    type: 'array',
+    items: { type: 'string' },
+    maxItems: NEEDS_MAX,
+    description:
+      'Other apps of the tenant that this one needs: woken before it, in this order, and kept awake while it is. At ' +
+      `most ${String(NEEDS_MAX)}; what they need themselves comes first.`,
+    example: ['db'],
+  });
+
 const image = z
   .string()
   .max(512)
@@ -178,6 +195,7 @@ const appFields = {
   cwd: cwd.optional(),
   ...runtime,
   env: env.optional(),
+  needs: needs.optional(),
   policy: policyInput.optional(),
 };
 
@@ -205,7 +223,12 @@ const changes = {
 
 /** PATCH /v1/apps/:name: what is left out stays. */
 export const patchAppBody = z
-  .strictObject({ hosts: hosts.optional(), ...changes, policy: policyInput.optional() })
+  .strictObject({
+    hosts: hosts.optional(),
+    ...changes,
+    needs: needs.optional(),
+    policy: policyInput.optional(),
+  })
   .meta({ id: 'PatchApp', description: 'What is to change; what is left out stays.' });
 
 /** POST /v1/apps/:name/deploy: a new revision, even where nothing differs but the image behind its tag. */

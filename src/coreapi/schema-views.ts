@@ -62,6 +62,12 @@ export const appView = z
     hosts: z.array(z.string()),
     revision: revisionView,
     policy: policyView,
+    needs: z
+      .array(z.string())
+      .meta({ description: 'Apps that are woken before it, in this order, and kept awake while it is.' }),
+    neededBy: z
+      .array(z.string())
+      .meta({ description: 'Apps that need it; it cannot be deleted while there are any.' }),
     generation: z.int().meta({ description: 'One more with every change; also the ETag.' }),
     createdAtMs: epochMs('When it was created.'),
   })

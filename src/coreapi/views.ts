@@ -32,13 +32,15 @@ export function viewRevision({
 }
 
 export function viewApp({ app, revision }: AppSpec): AppView {
-  const { id, name, hosts, policy, generation, createdAtMs } = app;
+  const { id, name, hosts, policy, needs, neededBy, generation, createdAtMs } = app;
   return {
     id,
     name,
     hosts: [...hosts],
     revision: viewRevision(revision),
     policy,
+    needs: (needs ?? []).map((other) => other.name),
+    neededBy: (neededBy ?? []).map((other) => other.name),
     generation,
     createdAtMs,
   };

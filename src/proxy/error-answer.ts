@@ -11,6 +11,8 @@ const DETAILS: Partial<Record<ErrorCode, string>> = {
   hold_full: 'It is being started, or busy, and as many requests as may wait for it are waiting already.',
   start_failed: 'Its owner can see why in the events of the app.',
   start_backoff: 'It failed to start a moment ago, and will be tried again soon.',
+  need_failed:
+    'What it needs could not be started. Its owner can see what, and why, in the events of the app.',
   no_capacity: 'All machines are full at the moment.',
   engine_unavailable: 'The machine that runs it has a problem.',
   store_unavailable: 'The platform has a problem.',

@@ -30,7 +30,8 @@ describe('an app that nobody visits', () => {
 
   it('starts one container also when the first attempt fails, and all visitors get its answer', async () => {
     const one = await world();
-    const app = await one.createApp({ name: 'hello' });
+    // A crowd that waits so long is one that load would answer.
+    const app = await one.createApp({ name: 'hello', policy: { maxReplicas: 1 } });
     one.faults.set(app.id, { startError: 'the disk is full' });
     const visits = Array.from({ length: 300 }, () => one.visit('hello.test'));
     await one.advance(60);

@@ -153,9 +153,9 @@ export class NodeUnderTest {
     };
   }
 
-  async createApp(name: string, policy: Partial<Policy> = {}): Promise<App> {
+  async createApp(name: string, policy: Partial<Policy> = {}, needs: string[] = []): Promise<App> {
     const { apps, principal } = this.#apps();
-    const body = { name, hosts: [`${name}.test`], command: ['serve'], cwd: '/', policy };
+    const body = { name, hosts: [`${name}.test`], command: ['serve'], cwd: '/', policy, needs };
     return (await apps.create(principal, body, { signal: NO_SIGNAL })).app;
   }
 
@@ -167,6 +167,11 @@ export class NodeUnderTest {
   async change(name: string, policy: Partial<Policy>): Promise<void> {
     const { apps, principal } = this.#apps();
     await apps.change(principal, name, { policy }, { signal: NO_SIGNAL });
+  }
+
+  async changeNeeds(name: string, needs: string[]): Promise<void> {
+    const { apps, principal } = this.#apps();
+    await apps.change(principal, name, { needs }, { signal: NO_SIGNAL });
   }
 
   async scale(name: string, wanted: Partial<Extent>, by: ScaleBy = 'instruction'): Promise<ScaleOutcome> {

@@ -77,6 +77,7 @@ export interface AppOptions {
   readonly app?: 'probe' | 'chat';
   readonly env?: Readonly<Record<string, string>>;
   readonly policy?: CreateAppBody['policy'];
+  readonly needs?: string[];
 }
 
 export class Platform implements AsyncDisposable {
@@ -138,13 +139,17 @@ export class Platform implements AsyncDisposable {
   // Its apps.
 
   /** An app at `NAME.localhost`; it never sleeps unless the policy says so. */
-  create(name: string, { app = 'probe', env = {}, policy = {} }: AppOptions = {}): Promise<AppView> {
+  create(
+    name: string,
+    { app = 'probe', env = {}, policy = {}, needs = [] }: AppOptions = {},
+  ): Promise<AppView> {
     return this.client.createApp({
       name,
       hosts: [`${name}.localhost`],
       ...this.workload(app),
       port: 8080,
       env: { ...env },
+      needs,
       policy: {
         cpu: 0.5,
         memoryBytes: 128 * MIB,

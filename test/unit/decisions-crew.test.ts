@@ -38,6 +38,7 @@ function input({ policy: some = {}, replicas = 0, ...change }: Change): CrewInpu
     revisionId: 'rev_1',
     size: { replicas, cpu: null, memoryBytes: null },
     isAwaited: false,
+    isKept: false,
     startNotBeforeMs: 0,
     wakeNotBeforeMs: 0,
     isResting: false,
@@ -50,6 +51,17 @@ function input({ policy: some = {}, replicas = 0, ...change }: Change): CrewInpu
 const decide = (change: Change, nowMs = 1) => decideCrew(input(change), nowMs);
 const acts = (change: Change, nowMs = 1) =>
   decide(change, nowMs).actions.map((action) => ('id' in action ? `${action.do} ${action.id}` : action.do));
+
+describe('an app that another one needs', () => {
+  it('does not sleep, however long it is idle, and is there again when it is not there', () => {
+    expect(decide({ members: [member()], isKept: true }, 3_600_000)).toEqual({
+      actions: [],
+      nextAtMs: Infinity,
+    });
+    expect(acts({ isKept: true })).toEqual(['start']);
+    expect(acts({ isKept: true, members: [member({ state: 'paused' })] })).toEqual(['wake ctr_1']);
+  });
+});
 
 describe('an app that nobody asks for', () => {
   it('has nothing done to it, and needs no timer', () => {
@@ -262,6 +274,7 @@ describe('whatever the crew is like', () => {
     idleStopMs: maybe,
     placing: fc.nat({ max: 2 }),
     isAwaited: fc.boolean(),
+    isKept: fc.boolean(),
     startNotBeforeMs: time,
     wakeNotBeforeMs: time,
     canPause: fc.boolean(),

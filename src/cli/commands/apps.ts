@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { AppView, CreateAppBody } from '../../coreapi/schema.ts';
 import {
   addHostOption,
+  addNeedOption,
   addPolicyOption,
   addRevisionOptions,
   addUnsetEnvOption,
@@ -39,7 +40,7 @@ function addCreate(apps: Command, context: Context): void {
     )
     .argument('[name]', 'what to call it: lower-case letters, digits, hyphens')
     .argument('[command...]', 'after --: the program to run, in place of the image’s own or in --cwd');
-  addClientOptions(addPolicyOption(addRevisionOptions(addHostOption(command))))
+  addClientOptions(addPolicyOption(addNeedOption(addRevisionOptions(addHostOption(command)))))
     .option('--file <file>', 'a JSON file that says all this, - for stdin; options win over it')
     .action(async (name: string | undefined, words: string[], options: Options) => {
       const file = options.file === undefined ? {} : await readAppFile(options.file, context);
@@ -110,25 +111,28 @@ function addUpdate(apps: Command, context: Context): void {
   const command = apps
     .command('update')
     .summary('change an app; what is not mentioned stays')
-    .description('Changes an app; what is not mentioned stays. --host replaces all its hostnames.')
+    .description(
+      'Changes an app; what is not mentioned stays. --host replaces all its hostnames, --need all its needs.',
+    )
     .argument('<name>', 'its name or id')
-    .argument('[command...]', 'after --: another program to run');
-  addClientOptions(addPolicyOption(addUnsetEnvOption(addRevisionOptions(addHostOption(command))))).action(
-    async (name: string, words: string[], options: Options) => {
-      const body = appFields(options, words);
-      if (Object.keys(body).length === 0) {
-        throw new UsageError('nothing to change was given', 'mayfly apps update --help shows what can be');
-      }
-      const app = await withProgress(context, name, (show) =>
-        context.client(options).patchApp(name, body, { onProgress: show }),
+    .argument('[command...]', 'after --: another program to run')
+    .option('--no-needs', 'it needs no other app');
+  addClientOptions(
+    addPolicyOption(addUnsetEnvOption(addNeedOption(addRevisionOptions(addHostOption(command))))),
+  ).action(async (name: string, words: string[], options: Options) => {
+    const body = appFields(options, words);
+    if (Object.keys(body).length === 0) {
+      throw new UsageError('nothing to change was given', 'mayfly apps update --help shows what can be');
+    }
+    const app = await withProgress(context, name, (show) =>
+      context.client(options).patchApp(name, body, { onProgress: show }),
+    );
+    if (options.json) await context.printJson(app);
+    else
+      await context.print(
+        `updated ${app.name}, which runs revision ${app.revision.number}${reachedAt(app)}\n`,
       );
-      if (options.json) await context.printJson(app);
-      else
-        await context.print(
-          `updated ${app.name}, which runs revision ${app.revision.number}${reachedAt(app)}\n`,
-        );
-    },
-  );
+  });
   examples(command, [
     ['sleep later', 'mayfly apps update hello --policy idleStopMs=30m'],
     ['another hostname', 'mayfly apps update hello --host hello.example.org --host hello.localhost'],
@@ -243,6 +247,10 @@ function describe(app: AppView, context: Context): string {
       'port',
       `${revision.port}${revision.protocol === 'h2c' ? ', HTTP/2 without TLS' : ''}${revision.probe.type === 'http' ? `, serves when ${revision.probe.path} answers` : ''}`,
     ],
+    ...(app.needs.length > 0 ? ([['needs', app.needs.join(', ')]] satisfies [string, string][]) : []),
+    ...(app.neededBy.length > 0
+      ? ([['needed by', app.neededBy.join(', ')]] satisfies [string, string][])
+      : []),
     ['environment', Object.keys(revision.env).join(', ') || 'none'],
     [
       'size',

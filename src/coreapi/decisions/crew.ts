@@ -40,6 +40,8 @@ export interface CrewInput {
   readonly size: Decided;
   /** Somebody waits for the app. */
   readonly isAwaited: boolean;
+  /** Another app needs it: it is to be there, and does not sleep. */
+  readonly isKept: boolean;
   /** Starts failed not long ago: no further one before this time. Infinity: starting is somebody else's business now. */
   readonly startNotBeforeMs: number;
   /** The engine did not wake them not long ago: no further attempt before this time. */
@@ -76,10 +78,10 @@ export interface CrewDecision {
 }
 
 export function decideCrew(input: CrewInput, nowMs: number): CrewDecision {
-  const { members, placing, policy, size, isAwaited } = input;
+  const { members, placing, policy, size, isAwaited, isKept } = input;
   const awake = members.filter(({ state, isSuccessor }) => state !== 'paused' && !isSuccessor);
   const count = awake.length + placing;
-  const target = wantedReplicas(policy, size, count > 0 || isAwaited);
+  const target = wantedReplicas(policy, size, count > 0 || isAwaited || isKept);
   const { goers, sleepers } = sortSleepers(input, Math.max(0, policy.maxReplicas - count), nowMs);
   const lacking = target - count;
   const woken = lacking > 0 ? sleepers.slice(0, lacking) : [];
@@ -103,7 +105,9 @@ export function decideCrew(input: CrewInput, nowMs: number): CrewDecision {
   const old = isSettled && mayStart && lacking <= 0 ? mostOutdated(input, staying, nowMs) : undefined;
   if (old) actions.push({ do: 'replace', ...old });
   const rest =
-    isSettled && !old && !isAwaited && !input.isResting ? decideRest(input, staying, nowMs) : undefined;
+    isSettled && !old && !isAwaited && !isKept && !input.isResting
+      ? decideRest(input, staying, nowMs)
+      : undefined;
   if (rest?.action) actions.push(rest.action);
   const kept = staying.filter(({ id }) => id !== old?.id && rest?.action?.ids.includes(id) !== true);
   const misfits = input.canResize ? kept.filter((member) => isMisfit(input, member)) : [];
@@ -254,8 +258,9 @@ function later(atMs: number | null, nowMs: number): number {
   return atMs === null || atMs <= nowMs ? Infinity : atMs;
 }
 
-function whyMore({ isAwaited, policy }: CrewInput, count: number, target: number): string {
+function whyMore({ isAwaited, isKept, policy }: CrewInput, count: number, target: number): string {
   if (isAwaited && count === 0) return 'a request came';
+  if (isKept && target === 1) return 'another app needs it';
   return target > policy.minReplicas ? wantedReason(target) : `its policy keeps ${target} ready`;
 }
 
