@@ -34,6 +34,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     what: 'from a host to its app with 1,000,000 of them, beside a plain Map; no engine is needed',
     load: () => import('./routes.ts'),
   },
+  crowd: {
+    what: '200 visitors at once before an app that sleeps: recognised when, served when, beside scaling off',
+    load: () => import('./crowd.ts'),
+  },
   churn: { what: '1,000 starts and stops; what is left behind (nothing)', load: () => import('./churn.ts') },
 };
 

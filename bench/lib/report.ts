@@ -29,8 +29,8 @@ export interface Report {
   readonly tables?: readonly (readonly (readonly string[])[])[];
 }
 
-/** Nearest-rank percentile of sorted samples. `share` in 0 … 1. */
-function percentile(sorted: readonly number[], share: number): number {
+/** Nearest-rank percentile of sorted samples; NaN without any. `share` in 0 … 1. */
+export function percentile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))] ?? Number.NaN;
 }
 

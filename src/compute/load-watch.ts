@@ -17,7 +17,9 @@ const NO_TRAFFIC: Traffic = { arrivals: 0, completed: 0, servedMs: 0, heldMs: 0 
 
 export class LoadWatch {
   readonly #app: AppOnNode;
-  #load = new AppLoad();
+  #load: AppLoad | undefined;
+  /** When the first request since then came, epoch ms. */
+  #beganAtMs = Infinity;
   /** What each data plane has told last. */
   readonly #told = new Map<DataPlane, LoadReport>();
   /** Since the last look. */
@@ -40,6 +42,7 @@ export class LoadWatch {
   heard(report: LoadReport, by: DataPlane): void {
     this.#traffic = plus(this.#traffic, since(this.#told.get(by), report));
     this.#told.set(by, report);
+    this.#beganAtMs = Math.min(this.#beganAtMs, report.atMs);
     const { clock, log } = this.#app.context;
     if (this.#looking || clock.nowMs() - this.#lookedAtMs < LOOK_EVERY_MS) return;
     this.#lookedAtMs = clock.nowMs();
@@ -59,16 +62,18 @@ export class LoadWatch {
 
   /** The app sleeps: what was seen of it says nothing about the next time. */
   forget(): void {
-    this.#load = new AppLoad();
+    this.#load = undefined;
+    this.#beganAtMs = Infinity;
     this.#told.clear();
     this.#traffic = NO_TRAFFIC;
     this.#used.clear();
   }
 
   async #look(): Promise<void> {
-    const load = this.#load;
     const { spec, size, crew, context, closing } = this.#app;
     if (!spec || closing.signal.aborted) return;
+    // What came while nobody knew the app yet is part of what is seen: a crowd that wakes an app is recognised the sooner.
+    const load = (this.#load ??= new AppLoad(this.#beganAtMs));
     const containers = await this.#uses(crew.ready());
     // It fell asleep meanwhile.
     if (load !== this.#load) return;

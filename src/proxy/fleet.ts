@@ -127,9 +127,10 @@ export class Fleet implements LeaseGiver {
     });
     if (app.queue.size > before) {
       if (!wait.retry) app.load.arrived();
-      if (app.load.cancel === undefined) this.#observe(app);
       if (app.flight !== undefined) this.#join(app.flight, wait);
       this.#serve(app);
+      // After the activation has been asked for: of an app that nobody has woken, nobody is told.
+      if (app.load.cancel === undefined) this.#observe(app);
     } else this.#forgetIfDone(app); // refused: `held` is a rejection
     return held;
   }

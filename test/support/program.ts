@@ -28,6 +28,8 @@ export interface ProgramOptions {
   readonly token?: string;
   readonly proxyPort?: number;
   readonly apiPort?: number;
+  /** In a session of its own: Ctrl-C at the terminal reaches whoever started it alone, who then stops it in order. */
+  readonly detached?: boolean;
 }
 
 export interface Answer {
@@ -68,6 +70,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     ],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: options.detached ?? false,
       env: { ...process.env, MAYFLY_OPERATOR_TOKEN: token, ...options.env },
     },
   );

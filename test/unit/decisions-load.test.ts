@@ -128,6 +128,20 @@ describe('a crowd', () => {
     expect(wishes[2]?.wanted.replicas).toBe(10);
   });
 
+  it('that wakes an app is seen at the second look after its first request', () => {
+    const come = (arrivals: number) => ({ arrivals, completed: 0, servedMs: 0, heldMs: 200 * 100 });
+    const wishes = (load: AppLoad) =>
+      [100, 200].map((afterMs) => {
+        const observation = { atMs: 1_000_000 + afterMs, containers: [], inFlight: 0, held: 200 };
+        const { policy, extent } = new Observed();
+        const context = { policy, extent, ready: 0, starting: 1, machine: MACHINE };
+        return load.observe({ ...observation, traffic: come(afterMs === 100 ? 200 : 0) }, context);
+      });
+    expect(wishes(new AppLoad(1_000_000))).toMatchObject([undefined, { wanted: { replicas: 10 } }]);
+    // Of one whose first look has nothing before it, a third is needed.
+    expect(wishes(new AppLoad())).toEqual([undefined, undefined]);
+  });
+
   it('of clients that all come at once, and then wait for their answers, is taken for what it is', () => {
     const app = new Observed();
     app.during(30_000, QUIET);

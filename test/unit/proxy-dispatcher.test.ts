@@ -118,6 +118,21 @@ describe('a request for a warm app', () => {
     expect(bench.control.activated).toEqual([]);
   });
 
+  it('that wakes an app is told as load when its activation has been asked for: before that, nobody would hear it', async () => {
+    const bench = new Bench();
+    const woken = bench.control.app('a');
+    const order: string[] = [];
+    const activate = woken.activate;
+    woken.activate = () => {
+      order.push('activate');
+      return activate();
+    };
+    bench.control.observe = ({ held }) => order.push(`${held} wait`);
+    bench.ask('a.test');
+    await settle();
+    expect(order.slice(0, 2)).toEqual(['activate', '1 wait']);
+  });
+
   it('is told as load at once, then about every 100 ms while others come and go, and not when it is over', async () => {
     const bench = new Bench();
     await bench.warm('a', endpoint('c1'));

@@ -119,6 +119,14 @@ export class LoadWindow {
     return this.#sinceMs;
   }
 
+  /** There was nothing before: what the first observation tells of has come since then. Epoch ms. */
+  begin(atMs: number): void {
+    this.#sinceMs = atMs;
+    this.#now = { ...NOTHING, atMs };
+    this.#fine.add(this.#now);
+    this.#coarse.add(this.#now);
+  }
+
   /** Takes in an observation; false for one that is not later than the one before. `cpuFull`: share from which CPU is scarce. */
   add({ atMs, containers, traffic, inFlight }: Observation, cpuFull: number): boolean {
     const before = this.#now;

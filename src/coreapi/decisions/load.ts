@@ -56,6 +56,11 @@ export class AppLoad {
   readonly #window = new LoadWindow();
   readonly #peaks = { cpu: new Peaks(), places: new Peaks(), memory: new Peaks() };
 
+  /** `sinceMs`: from then until the first observation, all of its traffic has come, epoch ms. Left out: it is not known. */
+  constructor(sinceMs?: number) {
+    if (sinceMs !== undefined) this.#window.begin(sinceMs);
+  }
+
   /**
    * Takes in an observation and says what the load wants; undefined: the size there is, or that it cannot be told yet. A wish
    * that is not granted is said again for as long as it lasts. An observation not later than the one before is left aside.
