@@ -1,0 +1,58 @@
+/** That Node reads accepted connections into memory of ours: how it is told so is private to Node, and could change. */
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
+import { afterEach, expect, it } from 'vitest';
+import { readInto } from '../../src/proxy/fast/accepted.ts';
+import { makePair } from '../support/certificates.ts';
+
+const open: (Server | Socket)[] = [];
+
+afterEach(() => {
+  for (const one of open.splice(0)) {
+    if ('close' in one) one.close();
+    else one.destroy();
+  }
+});
+
+/** What is read of what the first client says. */
+function hear(server: Server, event: 'connection' | 'secureConnection'): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const memory = Buffer.alloc(64);
+  server.on(event, (accepted: Socket) => {
+    const socket = readInto(accepted, {
+      buffer: () => memory,
+      callback: (bytes) => {
+        resolve(memory.toString('latin1', 0, bytes));
+        return true;
+      },
+    });
+    if (socket === undefined) reject(new Error('it reads as every socket does'));
+    else open.push(socket);
+  });
+  open.push(server.listen(0, '127.0.0.1'));
+  return promise;
+}
+
+it('a plain connection is read into it', async () => {
+  const server = createServer({ allowHalfOpen: true });
+  const heard = hear(server, 'connection');
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  open.push(client);
+  client.write('hello');
+  expect(await heard).toBe('hello');
+});
+
+it('a connection with TLS is read into it', async () => {
+  const { certPem, keyPem } = await makePair(['a.test']);
+  const server = createTlsServer({ cert: certPem, key: keyPem });
+  const heard = hear(server, 'secureConnection');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const client = connectTls({ port, host: '127.0.0.1', ca: certPem, servername: 'a.test' });
+  open.push(client);
+  client.write('hello');
+  expect(await heard).toBe('hello');
+});
