@@ -4,7 +4,7 @@
  */
 import { createServer, ServerResponse } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { PlatformError } from '../errors.ts';
@@ -61,6 +61,8 @@ export class HttpTransport implements Transport {
       this.counters.receivedBytes += socket.bytesRead - bytesRead;
       this.counters.sentBytes += socket.bytesWritten - bytesWritten;
     });
+    // Node would have the last answer followed by a reset, if more of the client's bytes are on the way.
+    socket.destroySoon = () => this.#closeGently(socket);
     this.#server.emit('connection', socket);
     if (socket instanceof TLSSocket) readAsStream(socket);
   }
@@ -153,12 +155,13 @@ export class HttpTransport implements Transport {
     const take = () => {
       socket.off('drain', onDrain).off('readable', onReadable).off('end', onEnd);
       res.detachSocket(socket);
+      Reflect.deleteProperty(socket, 'destroySoon');
       return socket;
     };
     res.once('finish', () => {
       take();
       res.emit('close');
-      socket.destroySoon();
+      this.#closeGently(socket);
     });
     this.#start(connection, req, res, { early, take });
   }
@@ -202,20 +205,40 @@ export class HttpTransport implements Transport {
   }
 
   #answerRaw(socket: Socket, error: PlatformError): void {
-    const { clock, limits, requestLog } = this.#options;
+    const { clock, requestLog } = this.#options;
     const connection = this.#connections.get(socket);
     if (connection !== undefined) connection.last = true;
     countError(this.counters, error);
-    socket.on('error', () => undefined);
-    // What still arrives is read and dropped for a moment: closing on it would reset the connection under the answer.
-    socket.removeAllListeners('data');
-    socket.on('data', () => undefined);
-    socket.once('end', () => socket.destroy());
-    const cancel = clock.after(limits.lingerMs, () => socket.destroy());
-    socket.once('close', cancel);
-    socket.end(rawErrorAnswer(error));
+    socket.write(rawErrorAnswer(error));
+    this.#closeGently(socket);
     if (requestLog !== undefined && connection !== undefined)
       new HttpNote(requestLog, connection).refused(error.code, error.status, clock.monotonicMs());
+  }
+
+  /**
+   * After what is written. What still arrives is read and dropped for a moment: closing on it would reset the connection, and
+   * a client that is still sending would lose the answer (RFC 9112 §9.6).
+   */
+  #closeGently(socket: Socket): void {
+    // Once is enough.
+    socket.destroySoon = () => undefined;
+    if (socket.destroyed) return;
+    const { clock, limits } = this.#options;
+    const close = () => Socket.prototype.destroySoon.call(socket);
+    socket.on('error', () => undefined);
+    if (socket.readableEnded) {
+      close();
+      return;
+    }
+    socket.removeAllListeners('data');
+    socket.on('data', () => undefined);
+    socket.once('end', close);
+    socket.end(() =>
+      socket.once(
+        'close',
+        clock.after(limits.lingerMs, () => socket.destroy()),
+      ),
+    );
   }
 }
 

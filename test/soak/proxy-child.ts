@@ -86,7 +86,8 @@ async function begin({ appPort, seed, pair }: Extract<ToProxy, { type: 'begin' }
   };
   const answer = () => {
     const resources: Record<string, number> = {};
-    for (const kind of process.getActiveResourcesInfo()) resources[kind] = (resources[kind] ?? 0) + 1;
+    for (const kind of process.getActiveResourcesInfo())
+      if (kind !== 'Immediate') resources[kind] = (resources[kind] ?? 0) + 1; // never lasts: the one of `settle`, mostly
     const { heapUsed, external } = process.memoryUsage();
     tell({
       type: 'kept',
