@@ -24,6 +24,8 @@ const SHAPES: Readonly<Record<Leaf<Policy>, Shape>> = {
   cpu: 'number',
   memoryBytes: 'bytes',
   pidsMax: 'number',
+  'boost.cpu': 'number or none',
+  'boost.afterReadyMs': 'duration',
   minReplicas: 'number',
   maxReplicas: 'number',
   'scaling.mode': 'mode',

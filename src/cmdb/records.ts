@@ -50,6 +50,8 @@ export interface Policy {
   readonly cpu: number;
   readonly memoryBytes: number;
   readonly pidsMax: number;
+  /** While a container starts, and for a while after it is ready, it is lent so much CPU; null: it starts with its own. */
+  readonly boost: { readonly cpu: number | null; readonly afterReadyMs: number };
   /** Containers kept ready without a request: never put to sleep, replaced when they die. */
   readonly minReplicas: number;
   /** Containers that may take requests at once. A successor that is starting comes on top of that, one per app. */

@@ -98,6 +98,7 @@ export class Agent implements ControlPlane, NodeGateway {
       dataPlanes: new DataPlanes(),
       limits: { ...DEFAULT_NODE_LIMITS, ...limits },
       reclaim: (containerIds, reason) => this.#reclaim(containerIds, reason),
+      lentCpu: () => [...this.#supervisors.values()].reduce((sum, { lentCpu }) => sum + lentCpu, 0),
       groups: new Groups({
         activate: (appId) => this.activate(appId),
         changed: (appId, isKept) => this.#keptChanged(appId, isKept),

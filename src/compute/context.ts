@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { Clock } from '../clock.ts';
 import type { CoreApi, NodeRegistration } from '../coreapi/core-api.ts';
 import type { Log } from '../log.ts';
@@ -22,6 +23,8 @@ export interface NodeContext {
   readonly deadlines: Deadlines;
   readonly dataPlanes: DataPlanes;
   readonly groups: Groups;
+  /** CPU that containers of this node are lent for their start at this moment, in cores. */
+  readonly lentCpu: () => number;
   readonly limits: NodeLimits;
   /** Stops sleeping containers of other apps, to make room; resolves when they have ended. */
   readonly reclaim: (containerIds: readonly string[], reason: string) => Promise<void>;
@@ -32,6 +35,12 @@ export interface NodeLimits {
   readonly stopGraceMs: number;
   /** How long an ended container and its logs stay; one per app, the newest. */
   readonly keepEndedMs: number;
+  /** Of the machine: more is lent to no container. */
+  readonly cores: number;
 }
 
-export const DEFAULT_NODE_LIMITS: NodeLimits = { stopGraceMs: 10_000, keepEndedMs: 600_000 };
+export const DEFAULT_NODE_LIMITS: NodeLimits = {
+  stopGraceMs: 10_000,
+  keepEndedMs: 600_000,
+  cores: availableParallelism(),
+};

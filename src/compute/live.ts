@@ -32,6 +32,10 @@ export class Live {
   awakening: Awakening | undefined;
   /** What it has. */
   resources: Resources;
+  /** CPU that it has on top of that for its start, in all, and until when (epoch ms; Infinity: it is not ready yet). */
+  boost: { readonly cpu: number; readonly endsAtMs: number } | undefined;
+  /** What it has been lent, and until when it was. */
+  #boosted: { readonly cpu: number; readonly endedAtMs: number } | undefined;
   /** Whether the engine gives it just that; a change that was cut off leaves a doubt. */
   isSizeSure = true;
   /** It is being given another size. */
@@ -64,6 +68,18 @@ export class Live {
 
   get id(): string {
     return this.container.id;
+  }
+
+  /** It has its own CPU again. */
+  endBoost(nowMs: number): void {
+    if (this.boost) this.#boosted = { cpu: this.boost.cpu, endedAtMs: nowMs };
+    this.boost = undefined;
+  }
+
+  /** The CPU that it could use since then (epoch ms), in cores. */
+  cpuSince(atMs: number): number {
+    const ended = this.#boosted !== undefined && this.#boosted.endedAtMs > atMs ? this.#boosted.cpu : 0;
+    return Math.max(this.resources.cpu, this.boost?.cpu ?? 0, ended);
   }
 
   /** Whether nothing else has happened to it while somebody waited. A getter in between would be narrowed away. */

@@ -134,7 +134,8 @@ export class LoadWatch {
 }
 
 function use(live: Live, before: ContainerStats, now: ContainerStats): ContainerUse {
-  const { cpu, memoryBytes: memoryLimitBytes } = live.resources;
+  const { memoryBytes: memoryLimitBytes } = live.resources;
+  const cpu = live.cpuSince(before.atMs);
   const periods = (now.periods ?? 0) - (before.periods ?? 0);
   const throttled = (now.throttledPeriods ?? 0) - (before.throttledPeriods ?? 0);
   return {

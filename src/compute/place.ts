@@ -16,6 +16,8 @@ const RECLAIM_TIMEOUT_MS = 5_000;
 export interface Placed {
   readonly spec: SizedSpec;
   readonly container: Container;
+  /** CPU of the node that nobody has reserved. */
+  readonly spareCpu: number;
 }
 
 /** Errors: those of `CoreApi.plan`. When `signal` aborts, nobody is waited for any more. */
@@ -35,8 +37,8 @@ export async function place(
       await makeRoom(context, plan.containerIds, plan.reason, signal);
       continue;
     }
-    const { container, app, revision, size } = plan;
-    if (container.state === 'planned') return { spec: { app, revision, size }, container };
+    const { container, app, revision, size, spareCpu } = plan;
+    if (container.state === 'planned') return { spec: { app, revision, size }, container, spareCpu };
     // A record without a container: a report of its end was lost.
     log.warn({ containerId: container.id, state: container.state }, 'a recorded container is not here');
     await engine.remove(container.id);

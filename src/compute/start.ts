@@ -41,7 +41,7 @@ export async function startContainer(
         env: revision.env,
         port: revision.port,
         readOnly: revision.readOnly,
-        resources: live.container.resources,
+        resources: { ...live.container.resources, ...(live.boost && { cpu: live.boost.cpu }) },
       },
       signal,
     );

@@ -5,6 +5,7 @@
 import type { SizedSpec } from '../coreapi/core-api.ts';
 import { PlatformError } from '../errors.ts';
 import type { AppOnNode } from './app-on-node.ts';
+import { lend } from './boost.ts';
 import type { Live } from './live.ts';
 import { place } from './place.ts';
 import { startContainer, type PhasesMs } from './start.ts';
@@ -84,10 +85,12 @@ export class Starter {
     const { reason, succeeds } = entry.request;
     const successor = succeeds?.is('ready') === true;
     const have = crew.all().map(({ id }) => id);
-    const { spec, container } = await place(context, { appId, reason, successor, have }, closing.signal);
+    const placed = await place(context, { appId, reason, successor, have }, closing.signal);
+    const { spec, container } = placed;
     this.#app.hear(spec);
     const live = crew.add(container, 'starting');
     entry.live = live;
+    lend(this.#app, live, placed);
     if (successor) live.succeeds = succeeds;
     if (closing.signal.aborted) live.abort.abort(new PlatformError('shutting_down', 'the node is stopping'));
     if (crew.deleted) live.abort.abort(new PlatformError('not_found', 'the app was deleted'));
@@ -109,6 +112,8 @@ export class Starter {
       live.abort.signal.throwIfAborted(); // it was called off, or the container died, at the last moment
       const { succeeds, isSuccessor } = live;
       live.readyAtMs = clock.nowMs();
+      if (live.boost)
+        live.boost = { ...live.boost, endsAtMs: live.readyAtMs + spec.app.policy.boost.afterReadyMs };
       live.awakening = { kind: 'started', phasesMs, atMs: clock.monotonicMs() };
       crew.serve(live);
       outbox.report(live.id, {
@@ -116,6 +121,7 @@ export class Starter {
         reason: 'it accepts connections',
         address: live.address,
         phasesMs,
+        ...(live.boost && { figures: { boostCpu: live.boost.cpu } }),
       });
       if (succeeds && isSuccessor) crew.retire(succeeds, reason);
       live.succeeds = undefined;

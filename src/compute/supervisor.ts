@@ -16,6 +16,7 @@ import { Activator } from './activation.ts';
 import type { Adoption } from './adoption.ts';
 import { AppOnNode } from './app-on-node.ts';
 import type { NodeContext } from './context.ts';
+import { takeBack } from './boost.ts';
 import type { Crew } from './crew.ts';
 import { orAborted } from './ending.ts';
 import type { ExitEvent } from './engine.ts';
@@ -89,6 +90,13 @@ export class Supervisor {
   get #wantsContainers(): boolean {
     const { spec, size } = this.#app;
     return spec !== undefined && wantedReplicas(spec.app.policy, size, this.#app.isKept) > 0;
+  }
+
+  /** CPU that its containers are lent for their start, in cores. */
+  get lentCpu(): number {
+    const extra = ({ boost, resources, isGoing }: Live) =>
+      boost && !isGoing ? boost.cpu - resources.cpu : 0;
+    return this.#crew.all().reduce((sum, live) => sum + extra(live), 0);
   }
 
   has(containerId: string): boolean {
@@ -291,7 +299,8 @@ export class Supervisor {
     }
     const live = this.#crew.get(action.id);
     if (!live) return;
-    if (action.do === 'resize') resize(this.#app, live, action.to);
+    if (action.do === 'takeBack') takeBack(this.#app, live);
+    else if (action.do === 'resize') resize(this.#app, live, action.to);
     else if (action.do === 'wake')
       wake(this.#app, live, { reason: action.reason, onFailed: () => this.#failures.wakeFailed() });
     else if (action.do === 'replace') this.#start({ reason: action.reason, succeeds: live });
@@ -343,6 +352,7 @@ function memberOf(live: Live): Member[] {
       isSizeSure: live.isSizeSure,
       isResizing: live.resizing !== undefined,
       resizeNotBeforeMs: live.resizeNotBeforeMs,
+      boostEndsAtMs: live.boost?.endsAtMs ?? null,
       expiresAtMs: container.expiresAtMs,
       lastActiveAtMs,
     },

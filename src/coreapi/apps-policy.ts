@@ -23,6 +23,10 @@ export function resolvePolicy(
   const policy: Policy = {
     ...size(input, from, grade),
     pidsMax: input.pidsMax ?? from.pidsMax,
+    boost: {
+      cpu: input.boost?.cpu === undefined ? from.boost.cpu : input.boost.cpu,
+      afterReadyMs: input.boost?.afterReadyMs ?? from.boost.afterReadyMs,
+    },
     minReplicas: input.minReplicas ?? from.minReplicas,
     maxReplicas: input.maxReplicas ?? from.maxReplicas,
     scaling: {

@@ -60,7 +60,12 @@ export interface ScaleOutcome {
 }
 
 export type Plan =
-  | (SizedSpec & { readonly action: 'run'; readonly container: Container })
+  | (SizedSpec & {
+      readonly action: 'run';
+      readonly container: Container;
+      /** CPU of the node that nobody has reserved, this container included. */
+      readonly spareCpu: number;
+    })
   /** The node is full, but these sleep: stop them, then ask again. */
   | { readonly action: 'reclaim'; readonly containerIds: readonly string[]; readonly reason: string };
 

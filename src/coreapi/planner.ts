@@ -10,7 +10,7 @@ import { PlatformError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import type { Plan, PlanRequest, SizedSpec } from './core-api.ts';
 import { expiry } from './decisions/lifetime.ts';
-import { fits, reserve } from './decisions/placement.ts';
+import { fits, reserve, spareCpu } from './decisions/placement.ts';
 import { chooseReclaim, sleepersFor } from './decisions/reclaim.ts';
 import { wantedResources } from './decisions/size.ts';
 import { chooseSlot } from './decisions/slots.ts';
@@ -59,9 +59,12 @@ export class Planner {
 
     const own = await listAll(this.#store, 'container', { appId });
     const seat = chooseSlot({ containers: own, spec, request });
-    if (seat.choice === 'known') return { action: 'run', ...spec, container: seat.container };
-    if (seat.choice === 'promote')
-      return { action: 'run', ...spec, container: await this.#promote(seat.container, seat.slot) };
+    if (seat.choice === 'known' || seat.choice === 'promote') {
+      const container =
+        seat.choice === 'known' ? seat.container : await this.#promote(seat.container, seat.slot);
+      const node = await this.#store.get('node', nodeId);
+      return { action: 'run', ...spec, container, spareCpu: node ? spareCpu(node) : 0 };
+    }
     if (seat.choice === 'enough') {
       const { count } = seat;
       throw new PlatformError(
@@ -105,7 +108,12 @@ export class Planner {
         capacityMemoryBytes: node.capacity.memoryBytes,
       }),
     ]);
-    return { action: 'run', ...spec, container: { ...container, generation: 1 } };
+    return {
+      action: 'run',
+      ...spec,
+      container: { ...container, generation: 1 },
+      spareCpu: spareCpu({ ...node, reserved }),
+    };
   }
 
   /** The node has no room: name those whose sleep can end, or say what is lacking. */

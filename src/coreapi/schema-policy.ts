@@ -17,6 +17,7 @@ export const DEFAULT_POLICY = {
   cpu: 0.5,
   memoryBytes: 256 * MIB,
   pidsMax: 256,
+  boost: { cpu: null, afterReadyMs: 1_000 },
   minReplicas: 0,
   maxReplicas: 3,
   scaling: { mode: 'out', cpuMax: null, memoryMaxBytes: null, highWater: 0.8, lowWater: 0.5 },
@@ -139,6 +140,22 @@ const concurrency = z.strictObject({
   ).optional(),
 });
 
+const boost = z.strictObject({
+  cpu: cpuCores
+    .nullable()
+    .meta({
+      description:
+        'CPU of a container while it starts, in cores, where the node has so much that nobody has reserved. 0.01 … 256; null, or less than cpu: its own.',
+      default: DEFAULT_POLICY.boost.cpu,
+    })
+    .optional(),
+  afterReadyMs: whole(
+    { min: 0, max: 5 * MINUTE_MS },
+    DEFAULT_POLICY.boost.afterReadyMs,
+    'How long it keeps that once it is ready. Milliseconds,',
+  ).optional(),
+});
+
 const hold = z.strictObject({
   requests: whole(
     { min: 0, max: 100_000 },
@@ -173,6 +190,7 @@ export const policyInput = z
       DEFAULT_POLICY.pidsMax,
       'Processes and threads each container may have.',
     ).optional(),
+    boost: boost.optional(),
     minReplicas: whole(
       { min: 0, max: REPLICAS_MAX },
       DEFAULT_POLICY.minReplicas,

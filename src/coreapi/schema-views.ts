@@ -17,6 +17,7 @@ export const policyView = z
     cpu: cores,
     memoryBytes: bytes,
     pidsMax: z.int(),
+    boost: z.object({ cpu: cores.nullable(), afterReadyMs: z.int() }),
     minReplicas: z.int(),
     maxReplicas: z.int(),
     scaling: z.object({

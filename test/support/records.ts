@@ -8,6 +8,7 @@ export function policy(change: Partial<Policy> = {}): Policy {
     cpu: 0.5,
     memoryBytes: 256 * 2 ** 20,
     pidsMax: 256,
+    boost: { cpu: null, afterReadyMs: 1_000 },
     minReplicas: 0,
     maxReplicas: 3,
     scaling: { mode: 'out', cpuMax: null, memoryMaxBytes: null, highWater: 0.8, lowWater: 0.5 },

@@ -38,6 +38,11 @@ export class StartGate implements AsyncDisposable {
     return this.#waiting.size;
   }
 
+  /** Those that wait may go on. */
+  release(): void {
+    for (const response of this.#waiting) response.end('go');
+  }
+
   get env(): { GATE_PORT: string } {
     return { GATE_PORT: String((this.#server.address() as AddressInfo).port) };
   }

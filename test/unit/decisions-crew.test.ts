@@ -17,6 +17,7 @@ function member(change: Partial<Member> = {}): Member {
     isSizeSure: true,
     isResizing: false,
     resizeNotBeforeMs: 0,
+    boostEndsAtMs: null,
     expiresAtMs: null,
     lastActiveAtMs: 0,
     ...change,

@@ -256,6 +256,14 @@ function describe(app: AppView, context: Context): string {
       'size',
       `${policy.cpu} CPU, ${formatBytes(policy.memoryBytes)}${policy.grade ? ` (grade ${policy.grade})` : ''}`,
     ],
+    ...(policy.boost.cpu === null
+      ? []
+      : ([
+          [
+            'boost',
+            `${policy.boost.cpu} CPU while it starts and ${formatDuration(policy.boost.afterReadyMs)} longer`,
+          ],
+        ] satisfies [string, string][])),
     ['containers', `${policy.minReplicas} kept ready, ${policy.maxReplicas} at most`],
     ['scaling', scaling(policy)],
     ['concurrency', `${policy.concurrency.target} aimed at, never more than ${policy.concurrency.limit}`],

@@ -23,6 +23,8 @@ export interface Member {
   /** It is being given another size; or an attempt failed, and there is none before that time (epoch ms). */
   readonly isResizing: boolean;
   readonly resizeNotBeforeMs: number;
+  /** It has more CPU than its own, for its start, until then; null: it has not. Epoch ms. */
+  readonly boostEndsAtMs: number | null;
   /** When it is to be replaced; null: never. */
   readonly expiresAtMs: number | null;
   /** The last moment a request was in flight; for one that was never asked, when it became ready. */
@@ -62,6 +64,8 @@ export type CrewAction =
   | { readonly do: 'retire'; readonly id: string; readonly reason: string }
   /** It is given another size while it runs. */
   | { readonly do: 'resize'; readonly id: string; readonly to: Resources }
+  /** What it was lent for its start is over. */
+  | { readonly do: 'takeBack'; readonly id: string }
   /** If no container of the app has been active since `idleSinceMs`: these are paused, or ended. */
   | {
       readonly do: 'rest';
@@ -115,12 +119,20 @@ export function decideCrew(input: CrewInput, nowMs: number): CrewDecision {
   for (const { id, resizeNotBeforeMs } of misfits)
     if (nowMs >= resizeNotBeforeMs) actions.push({ do: 'resize', id, to });
 
+  const lent = kept.filter(
+    ({ id, state, isResizing, boostEndsAtMs }) =>
+      state === 'ready' && boostEndsAtMs !== null && !isResizing && !misfits.some((one) => one.id === id),
+  );
+  for (const { id, boostEndsAtMs } of lent)
+    if (boostEndsAtMs !== null && nowMs >= boostEndsAtMs) actions.push({ do: 'takeBack', id });
+
   const isBlocked = missing > 0 || staying.some((member) => outdated(input, member, nowMs) !== undefined);
   const nextAtMs = Math.min(
     isBlocked && !mayStart ? input.startNotBeforeMs : Infinity,
     woken.length > 0 && !mayWake ? input.wakeNotBeforeMs : Infinity,
     rest?.nextAtMs ?? Infinity,
     ...misfits.map(({ resizeNotBeforeMs }) => later(resizeNotBeforeMs, nowMs)),
+    ...lent.map(({ boostEndsAtMs }) => later(boostEndsAtMs, nowMs)),
     ...staying.map(({ expiresAtMs }) => later(expiresAtMs, nowMs)),
     ...sleepers.map((member) => Math.min(later(member.expiresAtMs, nowMs), stopAtMs(policy, member))),
   );

@@ -26,6 +26,11 @@ export function growsWithin(node: Node, growth: Share): boolean {
   );
 }
 
+/** CPU of the node that nobody has reserved. */
+export function spareCpu({ reserved, capacity }: Pick<Node, 'reserved' | 'capacity'>): number {
+  return Math.max(0, capacity.cpu - reserved.cpu);
+}
+
 /** The node that would be left with the largest free share of its scarcer resource; undefined where none has room. */
 export function place(nodes: readonly Node[], wanted: Share): Node | undefined {
   let best: { node: Node; free: number } | undefined;
