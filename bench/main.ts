@@ -38,6 +38,14 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     what: '200 visitors at once before an app that sleeps: recognised when, served when, beside scaling off',
     load: () => import('./crowd.ts'),
   },
+  'fastcontainer-out': {
+    what: "the paper's first experiment: one container becomes two at half of 100,000 requests, beside HAProxy by hand",
+    load: () => import('./fastcontainer.ts').then(({ out }) => out),
+  },
+  'fastcontainer-up': {
+    what: 'its second one: the CPU of a running container is doubled',
+    load: () => import('./fastcontainer.ts').then(({ up }) => up),
+  },
   churn: { what: '1,000 starts and stops; what is left behind (nothing)', load: () => import('./churn.ts') },
 };
 
@@ -53,7 +61,8 @@ const { values, positionals } = parseArgs({
 const [name] = positionals;
 const bench = name === undefined ? undefined : BENCHES[name];
 if (!bench || values.help || (values.only !== undefined && !bench.hasScenarios)) {
-  const list = Object.entries(BENCHES).map(([key, { what }]) => `  ${key.padEnd(8)}${what}`);
+  const width = Math.max(...Object.keys(BENCHES).map((key) => key.length)) + 2;
+  const list = Object.entries(BENCHES).map(([key, { what }]) => `  ${key.padEnd(width)}${what}`);
   process.stderr.write(
     `usage: npm run bench -- NAME [--quick] [--json FILE] [--only SCENARIO]\n${list.join('\n')}\n`,
   );

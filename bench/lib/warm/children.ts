@@ -100,9 +100,10 @@ export class Children {
   }
 }
 
-function accepts(port: number): Promise<boolean> {
+/** Whether a connection to this port comes about. */
+export function accepts(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => resolve(true));
+    const socket = connect(port, host, () => resolve(true));
     socket.once('error', () => resolve(false));
     socket.once('connect', () => socket.destroy());
   });
