@@ -38,6 +38,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     what: '200 visitors at once before an app that sleeps: recognised when, served when, beside scaling off',
     load: () => import('./crowd.ts'),
   },
+  calm: {
+    what: 'a load that steps, stays, swings and stops: how often the size of the app is changed for it',
+    load: () => import('./calm.ts'),
+  },
   'fastcontainer-out': {
     what: "the paper's first experiment: one container becomes two at half of 100,000 requests, beside HAProxy by hand",
     load: () => import('./fastcontainer.ts').then(({ out }) => out),
@@ -45,6 +49,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'fastcontainer-up': {
     what: 'its second one: the CPU of a running container is doubled',
     load: () => import('./fastcontainer.ts').then(({ up }) => up),
+  },
+  neighbour: {
+    what: 'an app whose neighbour is flooded past every bound: its p99 beside that alone',
+    load: () => import('./neighbour.ts'),
   },
   churn: { what: '1,000 starts and stops; what is left behind (nothing)', load: () => import('./churn.ts') },
 };

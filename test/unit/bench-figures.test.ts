@@ -1,5 +1,6 @@
 /** What benches reckon from what they saw: windows, the moment from which waiting is steady, containers by time. */
 import { describe, expect, it } from 'vitest';
+import { arrivals, byPhase, calmness, lengthOf, rateAt, type Phase } from '../../bench/lib/calm-plan.ts';
 import { figuresOf, readyOf } from '../../bench/lib/crowd-run.ts';
 import { timelineChart } from '../../bench/lib/timeline.ts';
 import { settledAtMs, steadyP95, windowsOf, type Visit, type Window } from '../../bench/lib/windows.ts';
@@ -79,6 +80,61 @@ describe('a crowd', () => {
       { atMs: 50, value: 1 },
       { atMs: 70, value: 0 },
     ]);
+  });
+});
+
+describe('a load that changes', () => {
+  const phases: readonly Phase[] = [
+    { name: 'few', lengthMs: 10_000, perSecond: 10 },
+    { name: 'swings', lengthMs: 20_000, perSecond: 50, swing: { by: 40, periodMs: 4_000 } },
+  ];
+  const decision = (atMs: number, from: number, to: number) => ({ atMs, from, to });
+
+  it('is as strong as its phase says, and nothing when all are over', () => {
+    expect(lengthOf(phases)).toBe(30_000);
+    expect([0, 9_999, 11_000, 13_000, 30_000].map((atMs) => rateAt(phases, atMs))).toEqual([
+      10, 10, 90, 10, 0,
+    ]);
+  });
+
+  it('comes by chance, the same with the same seed, and about as often as it is to', () => {
+    const came = arrivals(phases, 7);
+    expect(came).toEqual(arrivals(phases, 7));
+    expect(came).not.toEqual(arrivals(phases, 8));
+    expect(came).toEqual(came.toSorted((a, b) => a - b));
+    const few = came.filter((atMs) => atMs < 10_000).length;
+    expect(few).toBeGreaterThan(70);
+    expect(few).toBeLessThan(130);
+    expect(came.length - few).toBeGreaterThan(850);
+    expect(came.length - few).toBeLessThan(1_150);
+  });
+
+  it('is answered calmly where sizes are found at the beginning of a phase and then stay', () => {
+    const decisions = [decision(500, 1, 2), decision(11_000, 2, 4), decision(12_500, 4, 5)];
+    expect(calmness(decisions, phases, 5_000)).toEqual({
+      decisions: 3,
+      afterSettling: 0,
+      mostInACooldown: 0,
+      reversals: 0,
+    });
+    expect([...byPhase(decisions, phases)]).toEqual([
+      ['few', 1],
+      ['swings', 2],
+    ]);
+  });
+
+  it('is not answered calmly by changes that are taken back, or that come in a row later on', () => {
+    const decisions = [
+      decision(16_000, 1, 2),
+      decision(17_000, 2, 1),
+      decision(20_900, 1, 2),
+      decision(27_000, 2, 3),
+    ];
+    expect(calmness(decisions, phases, 5_000)).toMatchObject({
+      afterSettling: 4,
+      mostInACooldown: 3,
+      reversals: 2,
+    });
   });
 });
 
