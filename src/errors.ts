@@ -41,6 +41,7 @@ export const ERROR_CODES = {
   internal: { status: 500, title: 'Something broke in Mayfly' },
   upstream_broken: { status: 502, title: 'The app broke the connection' },
   hold_full: { status: 503, title: 'Too many requests are waiting for this app' },
+  wake_limit: { status: 503, title: 'The app has been woken as often as it may be' },
   start_failed: { status: 503, title: 'The app could not be started' },
   start_backoff: { status: 503, title: 'The app failed to start and is tried again later' },
   need_failed: { status: 503, title: 'An app that this one needs could not be started' },

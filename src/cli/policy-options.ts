@@ -2,6 +2,7 @@
 import type { Policy } from '../cmdb/records.ts';
 import type { PolicyInput } from '../coreapi/schema.ts';
 import { UsageError } from './exit-codes.ts';
+import { parseList, parseMatcher } from './policy-lists.ts';
 import { parseBytes, parseDurationMs } from './units.ts';
 
 type Shape =
@@ -12,11 +13,18 @@ type Shape =
   | 'duration'
   | 'duration or never'
   | 'mode'
-  | 'name';
+  | 'name'
+  | 'text'
+  | 'yes or no'
+  | 'matchers';
 
 /** Paths of the policy's leaves, so that a field added there is missed here by the compiler. */
 type Leaf<T, Prefix extends string = ''> = {
-  [K in keyof T & string]: T[K] extends object ? Leaf<T[K], `${Prefix}${K}.`> : `${Prefix}${K}`;
+  [K in keyof T & string]: T[K] extends readonly unknown[]
+    ? `${Prefix}${K}`
+    : T[K] extends object
+      ? Leaf<T[K], `${Prefix}${K}.`>
+      : `${Prefix}${K}`;
 }[keyof T & string];
 
 const SHAPES: Readonly<Record<Leaf<Policy>, Shape>> = {
@@ -47,6 +55,12 @@ const SHAPES: Readonly<Record<Leaf<Policy>, Shape>> = {
   drainTimeoutMs: 'duration',
   'hold.requests': 'number',
   'hold.bytes': 'bytes',
+  'wake.ignore': 'matchers',
+  'wake.reply.status': 'number',
+  'wake.reply.contentType': 'text',
+  'wake.reply.body': 'text',
+  'wake.perMinute': 'number or none',
+  'wake.waitingPage': 'yes or no',
 };
 
 export const POLICY_FIELDS = Object.keys(SHAPES) as Leaf<Policy>[];
@@ -60,6 +74,9 @@ const EXAMPLES: Readonly<Record<Shape, string>> = {
   'duration or never': 'a time such as 30s, or never',
   mode: 'off, out, up or up-then-out',
   name: 'a name, or none',
+  text: 'a text',
+  'yes or no': 'true or false',
+  matchers: 'a list such as /healthz,UptimeRobot, or none',
 };
 
 /** The `policy` of a request from its options, in order; a later one wins. Errors: UsageError. */
@@ -74,18 +91,25 @@ export function parsePolicy(options: readonly string[]): PolicyInput {
     const value = parseValue(SHAPES[field], text);
     if (value === undefined)
       throw new UsageError(`--policy ${field}=${text}: must be ${EXAMPLES[SHAPES[field]]}`);
-    const [outer = '', inner] = field.split('.');
-    if (inner === undefined) policy[outer] = value;
-    else policy[outer] = { ...(policy[outer] as object | undefined), [inner]: value };
+    setAt(policy, field.split('.'), value);
   }
   return policy;
+}
+
+function setAt(
+  object: Record<string, unknown>,
+  [key = '', ...path]: readonly string[],
+  value: unknown,
+): void {
+  if (path.length === 0) object[key] = value;
+  else setAt((object[key] ??= {}) as Record<string, unknown>, path, value);
 }
 
 function isField(field: string): field is Leaf<Policy> {
   return Object.hasOwn(SHAPES, field);
 }
 
-function parseValue(shape: Shape, text: string): string | number | null | undefined {
+function parseValue(shape: Shape, text: string): unknown {
   const isNone = text === 'none' || text === 'null';
   switch (shape) {
     case 'number or none':
@@ -104,6 +128,12 @@ function parseValue(shape: Shape, text: string): string | number | null | undefi
       return isNone ? null : text || undefined;
     case 'mode':
       return text || undefined; // the server knows which there are
+    case 'text':
+      return text;
+    case 'yes or no':
+      return text === 'true' ? true : text === 'false' ? false : undefined;
+    case 'matchers':
+      return parseList(text, ',', parseMatcher);
   }
 }
 

@@ -88,6 +88,27 @@ export interface Policy {
   readonly drainTimeoutMs: number;
   /** What may wait for the app while nothing can serve it, on one machine. */
   readonly hold: { readonly requests: number; readonly bytes: number };
+  readonly wake: WakePolicy;
+}
+
+/** Who wakes the app when it sleeps, and who does not. */
+export interface WakePolicy {
+  /** A request that one of these matches does not wake it, and is answered with `reply` instead. */
+  readonly ignore: readonly WakeMatcher[];
+  readonly reply: { readonly status: number; readonly contentType: string; readonly body: string };
+  /** Wakes for visitors: so many at once, then one more every minute's part; null: any number. */
+  readonly perMinute: number | null;
+  /** A browser that loads a page is shown one that waits, instead of waiting itself. */
+  readonly waitingPage: boolean;
+}
+
+/** All that is said has to be so. */
+export interface WakeMatcher {
+  /** Of the request's target, without the query: exactly this, or what begins so where it ends in `*`. */
+  readonly path?: string | undefined;
+  readonly method?: string | undefined;
+  /** Is contained in `User-Agent`, in any case. */
+  readonly userAgent?: string | undefined;
 }
 
 /** Another app of the same tenant. An app cannot be renamed, so both say the same for as long as it is there. */

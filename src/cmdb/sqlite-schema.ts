@@ -70,6 +70,12 @@ export const MIGRATIONS: readonly string[] = [
   UPDATE records SET body = json_insert(body, '$.policy.scaling.highWater', 0.8, '$.policy.scaling.lowWater', 0.5)
     WHERE kind = 'app';
   `,
+  // Who wakes an app: until then, everybody.
+  `
+  UPDATE records SET body = json_insert(body, '$.policy.wake', json(
+    '{"ignore":[],"reply":{"status":200,"contentType":"text/plain; charset=utf-8","body":""},"perMinute":null,"waitingPage":false}'
+  )) WHERE kind = 'app';
+  `,
 ];
 
 /** "Mayf" in the file's header: says whose database it is. */

@@ -3,6 +3,7 @@
  * already will do; else a sleeper is woken, else a container is started, and started again while the visitors have patience.
  */
 import { sleep } from '../clock.ts';
+import { wantedReplicas } from '../coreapi/decisions/size.ts';
 import { isPlatformError, PlatformError } from '../errors.ts';
 import type { Activation } from '../proxy/control-plane.ts';
 import type { AppOnNode } from './app-on-node.ts';
@@ -21,6 +22,8 @@ export interface ActivatorOptions {
 export class Activator {
   readonly #options: ActivatorOptions;
   #flight: Promise<Activation> | undefined;
+  /** This flight has had the app woken, where nobody else was about to. */
+  #hasWoken = false;
 
   constructor(options: ActivatorOptions) {
     this.#options = options;
@@ -35,6 +38,7 @@ export class Activator {
   activate(): Promise<Activation> {
     this.#flight ??= this.#wake().finally(() => {
       this.#flight = undefined;
+      this.#count();
       this.#options.app.changed();
     });
     return this.#flight;
@@ -54,6 +58,7 @@ export class Activator {
       }
       await Promise.all(ready.flatMap(({ suspicion }) => suspicion ?? []));
       if (ready.length > 0) continue;
+      if (this.#isAsleep) this.#admit();
       look();
       const underWay = [...crew.changes(), ...starter.underWay];
       if (underWay.length > 0) {
@@ -67,6 +72,41 @@ export class Activator {
     }
   }
 
+  /** Its containers are paused, and nobody has done anything about that yet. */
+  get #isAsleep(): boolean {
+    const { app, starter } = this.#options;
+    return (
+      starter.underWay.length === 0 &&
+      app.crew.changes().length === 0 &&
+      app.crew.all().some(({ state }) => state === 'paused')
+    );
+  }
+
+  /** From here on this is a wake, once for the flight. Errors: `wake_limit`. */
+  #admit(): void {
+    const { app } = this.#options;
+    const { spec, size, context } = app;
+    // What is to run without visitors is not run for them.
+    if (this.#hasWoken || (spec && wantedReplicas(spec.app.policy, size, false) > 0)) return;
+    const retryAfterMs = context.wakeLimits.notBeforeMs(app.appId) - context.clock.nowMs();
+    if (retryAfterMs > 0) {
+      throw new PlatformError('wake_limit', 'the app has been woken as often as its policy allows', {
+        hint: 'policy.wake.perMinute is the limit',
+        retryAfterMs,
+      });
+    }
+    this.#hasWoken = true;
+  }
+
+  /** At the end, because what is asleep here is known only once something has been placed. */
+  #count(): void {
+    const { app } = this.#options;
+    if (!this.#hasWoken) return;
+    this.#hasWoken = false;
+    const { wakeLimits, clock } = app.context;
+    wakeLimits.woken(app.appId, app.spec?.app.policy.wake.perMinute ?? null, clock.nowMs());
+  }
+
   async #start(): Promise<Live | undefined> {
     const { app, starter, failures } = this.#options;
     const { clock } = app.context;
@@ -78,6 +118,7 @@ export class Activator {
         retryAfterMs,
       });
     }
+    this.#admit();
     for (;;) {
       try {
         return await starter.start({ reason: 'a request came' });

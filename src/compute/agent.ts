@@ -4,6 +4,7 @@
  * it never goes round looking.
  */
 import { sleep, type Clock } from '../clock.ts';
+import type { Policy } from '../cmdb/records.ts';
 import type { CoreApi, NodeGateway, NodeRegistration, SizedSpec } from '../coreapi/core-api.ts';
 import { wantedReplicas } from '../coreapi/decisions/size.ts';
 import { isPlatformError, PlatformError } from '../errors.ts';
@@ -16,6 +17,7 @@ import type {
   LoadReport,
   ReportBatch,
   Route,
+  WakeRules,
 } from '../proxy/control-plane.ts';
 import { decideAdoption, type Adoption } from './adoption.ts';
 import { DEFAULT_NODE_LIMITS, type NodeContext, type NodeLimits } from './context.ts';
@@ -27,6 +29,7 @@ import { Outbox } from './outbox.ts';
 import { Groups } from './groups.ts';
 import type { Readiness } from './readiness.ts';
 import { Supervisor } from './supervisor.ts';
+import { WakeLimits } from './wake-limits.ts';
 
 export interface AgentOptions {
   readonly node: Omit<NodeRegistration, 'engine'>;
@@ -96,6 +99,7 @@ export class Agent implements ControlPlane, NodeGateway {
       outbox: new Outbox(core, clock, log),
       deadlines: new Deadlines(clock),
       dataPlanes: new DataPlanes(),
+      wakeLimits: new WakeLimits(),
       limits: { ...DEFAULT_NODE_LIMITS, ...limits },
       reclaim: (containerIds, reason) => this.#reclaim(containerIds, reason),
       lentCpu: () => [...this.#supervisors.values()].reduce((sum, { lentCpu }) => sum + lentCpu, 0),
@@ -119,6 +123,7 @@ export class Agent implements ControlPlane, NodeGateway {
       holdBytes: policy.hold.bytes,
       requestTimeoutMs: policy.requestTimeoutMs,
       byName: hosts.includes(host),
+      wake: wakeRules(policy),
     };
   }
 
@@ -332,6 +337,7 @@ export class Agent implements ControlPlane, NodeGateway {
 
   async #appChanged(appId: string): Promise<void> {
     const spec = await this.#context.core.spec(appId);
+    this.#context.wakeLimits.forget(appId);
     this.#context.dataPlanes.invalidate({ appId, hosts: spec?.app.hosts ?? [] });
     if (spec) this.#heard(spec);
     else this.#supervisors.get(appId)?.deleted();
@@ -368,4 +374,12 @@ export class Agent implements ControlPlane, NodeGateway {
   get apps(): number {
     return this.#supervisors.size;
   }
+}
+
+/** What the data plane is told of it; undefined, nearly always, where there is nothing to tell. */
+function wakeRules({ wake, minReplicas }: Policy): WakeRules | undefined {
+  // One that is kept ready does not sleep: if it is away it has failed, and a monitor is to see that.
+  const ignore = minReplicas > 0 ? [] : wake.ignore;
+  if (ignore.length === 0 && !wake.waitingPage) return undefined;
+  return { ignore, reply: wake.reply, waitingPage: wake.waitingPage };
 }

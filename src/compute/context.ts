@@ -8,6 +8,7 @@ import type { Engine } from './engine.ts';
 import type { Groups } from './groups.ts';
 import type { Outbox } from './outbox.ts';
 import type { Readiness } from './readiness.ts';
+import type { WakeLimits } from './wake-limits.ts';
 
 /** What everything on a node shares. */
 export interface NodeContext {
@@ -25,6 +26,7 @@ export interface NodeContext {
   readonly groups: Groups;
   /** CPU that containers of this node are lent for their start at this moment, in cores. */
   readonly lentCpu: () => number;
+  readonly wakeLimits: WakeLimits;
   readonly limits: NodeLimits;
   /** Stops sleeping containers of other apps, to make room; resolves when they have ended. */
   readonly reclaim: (containerIds: readonly string[], reason: string) => Promise<void>;

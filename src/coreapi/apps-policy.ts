@@ -54,6 +54,12 @@ export function resolvePolicy(
       requests: input.hold?.requests ?? from.hold.requests,
       bytes: input.hold?.bytes ?? from.hold.bytes,
     },
+    wake: {
+      ignore: input.wake?.ignore ?? from.wake.ignore,
+      reply: { ...from.wake.reply, ...given(input.wake?.reply ?? {}) },
+      perMinute: input.wake?.perMinute === undefined ? from.wake.perMinute : input.wake.perMinute,
+      waitingPage: input.wake?.waitingPage ?? from.wake.waitingPage,
+    },
   };
   refuse([...gradeContradictions(input, grade), ...contradictions(policy)]);
   return policy;

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import type { Policy } from '../cmdb/records.ts';
+import { DEFAULT_WAKE, wakeInput } from './schema-wake.ts';
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
@@ -30,6 +31,7 @@ export const DEFAULT_POLICY = {
   requestTimeoutMs: 5 * MINUTE_MS,
   drainTimeoutMs: 30_000,
   hold: { requests: 1_000, bytes: 64 * MIB },
+  wake: DEFAULT_WAKE,
 } as const satisfies Policy;
 
 /** A whole number from `min` to `max`, described with its bounds and default. */
@@ -235,6 +237,7 @@ export const policyInput = z
       'How long work in flight may go on once a container is to go. Milliseconds,',
     ).optional(),
     hold: hold.optional(),
+    wake: wakeInput.optional(),
   })
   .meta({
     id: 'PolicyInput',

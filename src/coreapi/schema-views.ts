@@ -3,6 +3,7 @@
  * the same when a record is laid out anew.
  */
 import { z } from 'zod';
+import type { WakeMatcher } from '../cmdb/records.ts';
 import { probe, protocol } from './schema-app.ts';
 
 const epochMs = (text: string) => z.int().meta({ description: `${text} Milliseconds since the epoch.` });
@@ -10,6 +11,14 @@ const bytes = z.int().meta({ description: 'Bytes.' });
 const cores = z.number().meta({ description: 'Cores.' });
 const containerState = z.enum(['planned', 'starting', 'ready', 'paused', 'draining', 'stopped', 'failed']);
 const nodeState = z.enum(['up', 'draining', 'down']);
+
+const wakeMatchers: z.ZodType<readonly WakeMatcher[]> = z.array(
+  z.object({
+    path: z.string().optional(),
+    method: z.string().optional(),
+    userAgent: z.string().optional(),
+  }),
+);
 
 export const policyView = z
   .object({
@@ -36,6 +45,12 @@ export const policyView = z
     requestTimeoutMs: z.int(),
     drainTimeoutMs: z.int(),
     hold: z.object({ requests: z.int(), bytes }),
+    wake: z.object({
+      ignore: wakeMatchers,
+      reply: z.object({ status: z.int(), contentType: z.string(), body: z.string() }),
+      perMinute: z.int().nullable(),
+      waitingPage: z.boolean(),
+    }),
   })
   .meta({ id: 'Policy', description: 'How the app may run, every field with its value.' });
 

@@ -31,6 +31,11 @@ function addRequests(to: Exposition, totals: ProxyTotals): void {
     'Requests that the proxy itself answered, with an error, by its code (docs/errors.md).',
     Object.entries(totals.errors).map(([code, count]) => [{ code }, count]),
   );
+  to.counter(
+    'mayfly_http_stand_ins_total',
+    'Requests that found their app asleep and that the proxy answered in its place (policy.wake), by how.',
+    Object.entries(totals.standIns).map(([kind, count]) => [{ kind }, count]),
+  );
   to.histogram(
     'mayfly_http_request_duration_seconds',
     'From the head of a request to the last byte of its answer, waiting for a container included.',

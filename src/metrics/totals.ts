@@ -50,6 +50,7 @@ function add(a: ProxyTotals, b: ProxyTotals): ProxyTotals {
     ...addNumbers(a, b),
     ...shared,
     errors: addNumbers(a.errors, b.errors),
+    standIns: addNumbers(a.standIns, b.standIns),
     latency: addHistograms(a.latency, b.latency),
     appTotals: addApps(a.appTotals, b.appTotals),
     accessLog: addLogs(a.accessLog, b.accessLog),

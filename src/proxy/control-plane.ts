@@ -22,6 +22,26 @@ export interface Route {
   readonly requestTimeoutMs: number;
   /** The host that was asked for is one of the app's own names. Left out: a wildcard may have decided. */
   readonly byName?: boolean | undefined;
+  /** Which requests are not to wait for a container while none is ready. Left out: all do. */
+  readonly wake?: WakeRules | undefined;
+}
+
+/** What becomes of requests that find no container ready. */
+export interface WakeRules {
+  /** Requests that one of these matches are answered with `reply`. */
+  readonly ignore: readonly WakeMatcher[];
+  readonly reply: { readonly status: number; readonly contentType: string; readonly body: string };
+  /** Browsers that load a page are shown one that waits. */
+  readonly waitingPage: boolean;
+}
+
+/** All that is said has to be so. */
+export interface WakeMatcher {
+  /** Of the target, without the query: exactly this, or what begins so where it ends in `*`. */
+  readonly path?: string | undefined;
+  readonly method?: string | undefined;
+  /** Is contained in `User-Agent`, in any case. */
+  readonly userAgent?: string | undefined;
 }
 
 /** How an activation went, for `Server-Timing` on the cold answer. Milliseconds by phase. */

@@ -1,5 +1,6 @@
 /** What the transport counts, since its start; a plain snapshot is what `/metrics` reads. */
 import type { PlatformError } from '../errors.ts';
+import type { StandIn, StandInKind } from './stand-in.ts';
 
 export interface ProxyCounters {
   requests: number;
@@ -11,6 +12,8 @@ export interface ProxyCounters {
   status5xx: number;
   /** Requests that we answered with an error, by its code. */
   errors: Record<string, number>;
+  /** Requests that found their app asleep and that we answered in its place, by what they got. */
+  standIns: Record<StandInKind, number>;
   /** Clients that went away before their answer began (499 in an access log). */
   clientAborts: number;
   /** Answers of apps that ended before they were complete. */
@@ -34,6 +37,7 @@ export function newCounters(): ProxyCounters {
     status4xx: 0,
     status5xx: 0,
     errors: {},
+    standIns: { asleep: 0, waiting_page: 0 },
     clientAborts: 0,
     truncated: 0,
     staleRetries: 0,
@@ -46,6 +50,11 @@ export function newCounters(): ProxyCounters {
 /** An error that is our answer. */
 export function countError(counters: ProxyCounters, { code, status }: PlatformError): void {
   counters.errors[code] = (counters.errors[code] ?? 0) + 1;
+  countStatus(counters, status);
+}
+
+export function countStandIn(counters: ProxyCounters, { code, status }: StandIn): void {
+  counters.standIns[code]++;
   countStatus(counters, status);
 }
 

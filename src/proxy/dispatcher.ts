@@ -75,7 +75,8 @@ export class Dispatcher implements DataPlane, SharedSlots {
   /**
    * A place for a request to a normalised host: at once when one is free, else as soon as one is. Whoever is given a lease
    * after the client has gone must still release it. Errors (always as a rejection): `unknown_host`, `hold_full`,
-   * `upstream_timeout` (held too long), `shutting_down`, the signal's reason, and what `activate` and `resolve` reject with.
+   * `upstream_timeout` (held too long), `shutting_down`, the signal's reason, and what `activate` and `resolve` reject with;
+   * a `StandIn` where the app sleeps and its wake policy has another answer for this request.
    */
   acquire(host: string, request: AcquireRequest): Lease | Promise<Lease> {
     if (this.#closed) return Promise.reject(shuttingDown());

@@ -5,9 +5,11 @@
  */
 import { ERROR_CODES } from '../errors.ts';
 import type { ErrorCode, PlatformError } from '../errors.ts';
+import { escaped } from './html.ts';
 
 /** What visitors are told where the error's own message is not for them. */
 const DETAILS: Partial<Record<ErrorCode, string>> = {
+  wake_limit: 'It sleeps, and was woken so often in the last minute that it is left alone for a moment.',
   hold_full: 'It is being started, or busy, and as many requests as may wait for it are waiting already.',
   start_failed: 'Its owner can see why in the events of the app.',
   start_backoff: 'It failed to start a moment ago, and will be tried again soon.',
@@ -32,7 +34,8 @@ const ABOUT_THE_REQUEST = new Set<ErrorCode>([
   'uri_too_long',
 ]);
 
-export interface ErrorAnswer {
+/** An answer that the platform gives by itself. */
+export interface OwnAnswer {
   readonly status: number;
   readonly reason: string;
   /** Names and values in turn, `Content-Length` included. */
@@ -41,7 +44,7 @@ export interface ErrorAnswer {
 }
 
 /** `accept` is the request's `Accept` field. */
-export function errorAnswer(error: PlatformError, accept: string | undefined): ErrorAnswer {
+export function errorAnswer(error: PlatformError, accept: string | undefined): OwnAnswer {
   const { code, status } = error;
   const title = ERROR_CODES[code].title;
   const detail = ABOUT_THE_REQUEST.has(code) ? sentence(error.message) : (DETAILS[code] ?? '');
@@ -149,10 +152,6 @@ function page({
   </body>
 </html>
 `;
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }
 
 function sentence(message: string): string {

@@ -9,15 +9,16 @@ import { Attempt } from './attempt.ts';
 import type { ArrivedRequest, ClientWay, OpenExchange, OutgoingAnswer } from './client-side.ts';
 import type { ExchangeContext, ExchangeOptions, UpgradeOffer } from './exchange-context.ts';
 import { coldHeaders } from './cold-headers.ts';
-import { countError, countStatus } from './counters.ts';
+import { countError, countStandIn, countStatus } from './counters.ts';
 import { errorCode, isLocalFailure, upstreamFailure } from './failures.ts';
 import { hasToken, requestHeaders, responseHeaders } from './forward-headers.ts';
 import { HttpNote } from './http-note.ts';
-import type { AcquireRequest, Lease } from './lease.ts';
+import type { AcquireRequest, Lease, Question } from './lease.ts';
 import { relayAnswer } from './relay-answer.ts';
 import type { RequestHead } from './request-head.ts';
 import { sendError } from './send-error.ts';
 import { StallWatch } from './stall-watch.ts';
+import { reasonOf, StandIn } from './stand-in.ts';
 import { joinSockets, switchingProtocols } from './tunnel.ts';
 import type { UpstreamAnswer } from './upstream-side.ts';
 
@@ -71,6 +72,15 @@ export class Exchange implements AcquireRequest, OpenExchange {
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
     return this.#controller.signal;
+  }
+
+  get question(): Question {
+    const { headers } = this.#req;
+    return {
+      method: this.#method,
+      target: this.#head?.target ?? '',
+      field: (name) => headers[name]?.toString(),
+    };
   }
 
   get received(): boolean {
@@ -127,7 +137,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
         if (this.#ended || this.#head === undefined) lease.release();
         else this.#send(lease, this.#head);
       },
-      (error: unknown) => this.#refuse(PlatformError.from(error)),
+      (error: unknown) => this.#refuse(reasonOf(error)),
     );
   }
 
@@ -296,22 +306,27 @@ export class Exchange implements AcquireRequest, OpenExchange {
 
   // ---- how it ends
 
-  /** Answers with an error; where the answer has begun already, all that can be done is to break it. */
-  #refuse(error: PlatformError): void {
+  /** Answers by itself; where the answer has begun already, all that can be done is to break it. */
+  #refuse(error: PlatformError | StandIn): void {
     if (this.#ended) return;
     const { clock, limits, counters } = this.#context;
     const containerId = this.#lease?.endpoint.containerId;
     this.#dropUpstream();
     if (error.code === 'client_closed_request') return;
-    this.#logFailure(error, containerId);
-    this.#failed(error.code, error.status);
-    if (this.#answering) {
-      this.#way.cut();
-      return;
+    if (error instanceof StandIn) {
+      this.#note?.standsIn(error.code, error.status, clock.monotonicMs());
+      countStandIn(counters, error);
+    } else {
+      this.#logFailure(error, containerId);
+      this.#failed(error.code, error.status);
+      if (this.#answering) {
+        this.#way.cut();
+        return;
+      }
+      countError(counters, error);
     }
     this.#answering = true;
     this.#watch.rest();
-    countError(counters, error);
     if (!this.#req.complete || error.status === 400) {
       this.#way.last = true;
       this.#res.shouldKeepAlive = false;

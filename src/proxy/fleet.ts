@@ -25,6 +25,7 @@ import type { AcquireRequest, ColdStart, Flight, LeaseGiver, Wait } from './leas
 import { shuttingDown } from './refusals.ts';
 import type { SlotShares } from './slot-shares.ts';
 import { Upstream } from './upstream.ts';
+import { holdAsleep } from './wake-rules.ts';
 
 /** Activations in a row that may end without a usable container (drained as soon as ready) before the app has failed. */
 const MAX_FRUITLESS_ACTIVATIONS = 3;
@@ -114,6 +115,14 @@ export class Fleet implements LeaseGiver {
 
   /** A lease once its turn has come. Errors: as `Dispatcher.acquire`. */
   hold(wait: Wait): Promise<Lease> {
+    const { wake } = wait.route;
+    const app = this.#apps.get(wait.route.appId);
+    if (wake === undefined || wait.retry || app?.hasUsable === true) return this.#hold(wait);
+    const state = app?.flight === undefined ? 'asleep' : 'starting';
+    return holdAsleep({ wait, rules: wake, state, clock: this.#clock, hold: (one) => this.#hold(one) });
+  }
+
+  #hold(wait: Wait): Promise<Lease> {
     const { route, request } = wait;
     const app = this.#app(route.appId);
     const before = app.queue.size;

@@ -12,6 +12,17 @@ export interface AcquireRequest {
   readonly bodyBytes: number;
   /** Aborted when the client has gone. Read only when the request has to wait. */
   readonly signal?: AbortSignal | undefined;
+  /** Read only where no container is ready and its app tells requests apart. */
+  readonly question?: Question | undefined;
+}
+
+/** What a request asks; good until `acquire` returns or, if that waits for a route, until it settles. */
+export interface Question {
+  readonly method: string;
+  /** Path and query, as they were sent. */
+  readonly target: string;
+  /** The value of a header field by its lower-case name; undefined where there is none. */
+  field(name: string): string | undefined;
 }
 
 /** One activation, as seen by the requests that waited for it. */

@@ -28,6 +28,8 @@ export interface RequestFacts {
   readonly status: number;
   /** The code of what went wrong in the proxy, also where an answer that had begun was broken off; undefined if nothing. */
   readonly error: string | undefined;
+  /** How it was answered in the place of an app that sleeps; undefined nearly always. */
+  readonly standIn: string | undefined;
   readonly receivedBytes: number;
   readonly sentBytes: number;
   /** When its head had been read. */

@@ -12,6 +12,7 @@ const GONE = 499;
 export abstract class RequestNote implements RequestFacts {
   status = GONE;
   error: string | undefined = undefined;
+  standIn: string | undefined = undefined;
   receivedBytes = 0;
   sentBytes = 0;
   startedMs = 0;
@@ -61,6 +62,12 @@ export abstract class RequestNote implements RequestFacts {
     if (Number.isNaN(this.firstByteMs) && status !== GONE) this.answers(status, nowMs);
   }
 
+  /** It was answered in the place of an app that sleeps. */
+  standsIn(kind: string, status: number, nowMs: number): void {
+    this.standIn = kind;
+    this.answers(status, nowMs);
+  }
+
   over(nowMs: number): void {
     this.endedMs = nowMs;
     this.complete();
@@ -81,6 +88,7 @@ export abstract class RequestNote implements RequestFacts {
     this.firstByteMs = Number.NaN;
     this.status = GONE;
     this.error = undefined;
+    this.standIn = undefined;
     this.lease = undefined;
   }
 }

@@ -1,13 +1,14 @@
-/** Sends an error answer on a response that has not begun, so that it arrives even while the client is still sending. */
+/** Sends an answer of our own, an error nearly always, on a response that has not begun, so that it arrives even while the client is still sending. */
 import type { Clock } from '../clock.ts';
 import type { PlatformError } from '../errors.ts';
 import type { ArrivedRequest, OutgoingAnswer } from './client-side.ts';
-import { errorAnswer } from './error-answer.ts';
+import { ownAnswer } from './stand-in.ts';
+import type { StandIn } from './stand-in.ts';
 
 export interface SendErrorOptions {
   readonly req: ArrivedRequest;
   readonly res: OutgoingAnswer;
-  readonly error: PlatformError;
+  readonly error: PlatformError | StandIn;
   readonly clock: Clock;
   readonly lingerMs: number;
 }
@@ -17,7 +18,7 @@ export interface SendErrorOptions {
  * sent at once, with its length, and the connection closed only when the request is over or `lingerMs` have passed.
  */
 export function sendError({ req, res, error, clock, lingerMs }: SendErrorOptions): void {
-  const { status, reason, headers, body } = errorAnswer(error, req.headers.accept);
+  const { status, reason, headers, body } = ownAnswer(error, req.headers.accept);
   res.writeHead(status, reason, headers);
   const content = req.method === 'HEAD' ? undefined : body;
   if (req.complete) {

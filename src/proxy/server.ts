@@ -150,6 +150,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     snapshot: () => ({
       ...counters,
       errors: { ...counters.errors },
+      standIns: { ...counters.standIns },
       ...dispatcher.stats(),
       latency: latency.snapshot(),
       appTotals: dispatcher.topApps(SNAPSHOT_APPS),

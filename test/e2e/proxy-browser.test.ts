@@ -1,14 +1,10 @@
 /** A page in a real browser that listens to an event stream, through each door; the page itself tells what it has seen. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Browser } from '../support/browser.ts';
 import { makePair, shown } from '../support/certificates.ts';
 import type { Pair } from '../support/certificates.ts';
-import { programPath, whyNoProgram } from '../support/programs.ts';
+import { whyNoProgram } from '../support/programs.ts';
 import { activation } from '../support/scripted-control-plane.ts';
 import { testProxy } from '../support/upstreams-proxy.ts';
 import { httpUpstream, readBody } from '../support/upstreams.ts';
@@ -29,9 +25,9 @@ const PAGE = `<!doctype html><title>events</title><script>
   const source = new EventSource('/events');
   source.onmessage = async ({ data }) => {
     events.push(data);
+    if (events.length === 3) source.close();
     await fetch('/heard', { method: 'POST', body: data });
     if (events.length < 3) return;
-    source.close();
     const [{ nextHopProtocol: protocol }] = performance.getEntriesByType('navigation');
     await fetch('/report', { method: 'POST', body: JSON.stringify({ events, protocol }) });
   };
@@ -56,44 +52,6 @@ function app(report: (told: Report) => void): RequestListener {
   };
 }
 
-/** Opens a page until it has told what it has to tell, in a browser with a profile of its own. */
-async function browse(url: string, told: () => Report | undefined): Promise<Report> {
-  const profile = await mkdtemp(join(tmpdir(), 'mayfly-chromium-'));
-  const browser = spawn(
-    programPath('chromium') ?? '',
-    [
-      ...['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'],
-      ...[
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-        '--no-proxy-server',
-      ],
-      ...['--ignore-certificate-errors', '--host-resolver-rules=MAP page.test 127.0.0.1'],
-      ...['--remote-debugging-port=0', `--user-data-dir=${profile}`, url],
-    ],
-    { stdio: 'ignore', detached: true },
-  );
-  const ended = once(browser, 'exit');
-  const look = () => {
-    if (browser.exitCode !== null) throw new Error(`the browser ended with ${browser.exitCode}`);
-    return told();
-  };
-  try {
-    return await until('the report of the page', look, 45_000);
-  } finally {
-    // With all its processes: it leads a group of its own.
-    if (browser.exitCode === null && browser.pid !== undefined) process.kill(-browser.pid, 'SIGKILL');
-    await ended;
-    await until('the profile to be removed', () =>
-      rm(profile, { recursive: true, force: true }).then(
-        () => true,
-        () => false,
-      ),
-    );
-  }
-}
-
 describe('a page in Chromium', () => {
   beforeEach((context) => {
     const reason = whyNoProgram('chromium', 'chromium');
@@ -116,8 +74,8 @@ describe('a page in Chromium', () => {
       await using proxy = await testProxy({ tls });
       proxy.control.app('page', { activate: async () => activation([upstream.endpoint]) });
       const port = scheme === 'https' ? proxy.tlsPort : proxy.port;
-      const told = await browse(`${scheme}://page.test:${port ?? 0}/`, () => report);
-      expect(told).toEqual({
+      await using browser = await Browser.open(`${scheme}://page.test:${port ?? 0}/`);
+      expect(await browser.until('the report of the page', () => report)).toEqual({
         events: ['event 1', 'event 2', 'event 3'],
         protocol,
       });

@@ -10,4 +10,5 @@ describe('with two workers', async () => {
   await import('./up-crash.test.ts');
   await import('./up-idle.test.ts');
   await import('./up-open.test.ts');
+  await import('./up-wake.test.ts');
 });

@@ -21,6 +21,12 @@ export function policy(change: Partial<Policy> = {}): Policy {
     requestTimeoutMs: 300_000,
     drainTimeoutMs: 30_000,
     hold: { requests: 1_000, bytes: 64 * 2 ** 20 },
+    wake: {
+      ignore: [],
+      reply: { status: 200, contentType: 'text/plain; charset=utf-8', body: '' },
+      perMinute: null,
+      waitingPage: false,
+    },
     ...change,
   };
 }

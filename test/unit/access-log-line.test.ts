@@ -37,6 +37,7 @@ function facts({ target = '/', userAgent = '', requestId = '' }: Texts, more: Pa
     requestId: span(requestId),
     status: 200,
     error: undefined,
+    standIn: undefined,
     receivedBytes: 100,
     sentBytes: 2_000,
     startedMs: 1_000,

@@ -37,6 +37,26 @@ describe('--policy', () => {
     });
   });
 
+  test('takes lists in one line, and as JSON', () => {
+    expect(
+      parsePolicy([
+        'wake.ignore=/healthz, UptimeRobot',
+        'wake.reply.body={"ok":true}',
+        'wake.waitingPage=true',
+      ]),
+    ).toEqual({
+      wake: {
+        ignore: [{ path: '/healthz' }, { userAgent: 'UptimeRobot' }],
+        reply: { body: '{"ok":true}' },
+        waitingPage: true,
+      },
+    });
+    expect(parsePolicy(['wake.ignore=[{"method":"HEAD","path":"/"}]', 'wake.perMinute=none'])).toEqual({
+      wake: { ignore: [{ method: 'HEAD', path: '/' }], perMinute: null },
+    });
+    expect(parsePolicy(['wake.ignore=/healthz', 'wake.ignore=none'])).toEqual({ wake: { ignore: [] } });
+  });
+
   test('knows every field of the API, and what it reads the API takes', () => {
     const flat = POLICY_FIELDS.map((field) => {
       const value = field
@@ -53,6 +73,11 @@ describe('--policy', () => {
     ['cpu=', '--policy cpu=: must be a number'],
     ['idleStopMs=soon', '--policy idleStopMs=soon: must be a time such as 30s, or never'],
     ['startTimeoutMs=never', '--policy startTimeoutMs=never: must be a time such as 30s'],
+    [
+      'wake.ignore=/a,,/b',
+      '--policy wake.ignore=/a,,/b: must be a list such as /healthz,UptimeRobot, or none',
+    ],
+    ['wake.waitingPage=yes', '--policy wake.waitingPage=yes: must be true or false'],
     ['toString=1', '--policy toString: there is no such field'],
   ])('refuses %s by name, as a mistake of the command line', (option, message) => {
     const error = refusal(option);

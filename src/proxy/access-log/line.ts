@@ -30,6 +30,7 @@ const TOTAL = ascii(',"totalMs":');
 const FIRST_BYTE = ascii(',"firstByteMs":');
 const HELD = ascii(',"heldMs":');
 const ERROR = ascii(',"error":"');
+const STAND_IN = ascii(',"standIn":"');
 const USER_AGENT = ascii(',"userAgent":"');
 const REQUEST_ID = ascii(',"requestId":"');
 const CLOSED = ascii('"');
@@ -55,7 +56,7 @@ export class LineWriter {
    * request came.
    */
   write(out: Buffer, at: number, request: RequestFacts, epochMs: number): number {
-    const { startedMs, firstByteMs, lease, error, requestId } = request;
+    const { startedMs, firstByteMs, lease, error, standIn, requestId } = request;
     this.#prepare(request);
     let end = this.#head.write(out, writeTime(out, at, epochMs));
     end = writeText(out, end, request.target, MAX_PATH_BYTES);
@@ -73,6 +74,10 @@ export class LineWriter {
     if (error !== undefined) {
       end = writeBytes(out, end, ERROR);
       end = writeBytes(out, end + out.write(error, end, 'latin1'), CLOSED);
+    }
+    if (standIn !== undefined) {
+      end = writeBytes(out, end, STAND_IN);
+      end = writeBytes(out, end + out.write(standIn, end, 'latin1'), CLOSED);
     }
     end = this.#agent.write(out, end);
     if (requestId.to > requestId.from) {

@@ -4,19 +4,20 @@
  * connection), passes the answer on, and gives the lease back.
  */
 import { PlatformError } from '../../errors.ts';
-import { countError, countStatus } from '../counters.ts';
+import { countError, countStandIn, countStatus } from '../counters.ts';
 import { errorCode, isLocalFailure, upstreamFailure } from '../failures.ts';
 import { BY_LENGTH, NO_BODY } from '../http1/framing.ts';
 import { HEAD, isIdempotent } from '../http1/methods.ts';
 import type { Refusal } from '../http1/refusals.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { maxRequestBytes, writeRequest } from '../http1/write-request.ts';
-import type { AcquireRequest, Lease } from '../lease.ts';
+import type { AcquireRequest, Lease, Question } from '../lease.ts';
+import { reasonOf, StandIn } from '../stand-in.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { BodyProgress } from './body-progress.ts';
 import type { Client } from './client.ts';
 import type { FastContext } from './context.ts';
-import { acceptOf } from './error-bytes.ts';
+import { FastQuestion } from './question.ts';
 import { COPY_BYTES } from './scratch.ts';
 import type { Asker, UpstreamConnection } from './upstream-connection.ts';
 
@@ -74,6 +75,10 @@ export class Exchange implements AcquireRequest, Asker {
     return this.#controller.signal;
   }
 
+  get question(): Question {
+    return new FastQuestion(this.#client);
+  }
+
   // ---- what the client's connection asks
 
   /** What arrives now is of the body, and is passed on. */
@@ -125,7 +130,7 @@ export class Exchange implements AcquireRequest, Asker {
         else lease.release();
       },
       (error: unknown) => {
-        if (this.#state === HELD) this.#refuse(PlatformError.from(error));
+        if (this.#state === HELD) this.#refuse(reasonOf(error));
       },
     );
   }
@@ -360,24 +365,28 @@ export class Exchange implements AcquireRequest, Asker {
     this.#refuse(new PlatformError('ambiguous_http', 'the body of the request is not well-formed HTTP/1.1'));
   }
 
-  /** Answers with an error; where the answer has begun already, all that can be done is to break it. */
-  #refuse(error: PlatformError): void {
-    const { counters, closing } = this.#context;
+  /** Answers by itself; where the answer has begun already, all that can be done is to break it. */
+  #refuse(error: PlatformError | StandIn): void {
+    const { counters, closing, clock } = this.#context;
     const client = this.#client;
-    const { line, headBytes, method } = client.head;
     this.#up?.destroy();
     this.#up = undefined;
-    this.#log(error);
-    this.#failed(error.code, error.status);
-    if (this.#answering) {
-      client.abort();
-      return;
+    if (error instanceof StandIn) {
+      client.note?.standsIn(error.code, error.status, clock.monotonicMs());
+      countStandIn(counters, error);
+    } else {
+      this.#log(error);
+      this.#failed(error.code, error.status);
+      if (this.#answering) {
+        client.abort();
+        return;
+      }
+      countError(counters, error);
     }
-    countError(counters, error);
     const received = this.#receivedAll();
     if (!received || error.status === 400 || closing) this.#last = true;
-    const accept = acceptOf(client.source, client.start + line.end, client.start + headBytes);
-    client.writeError({ error, accept, head: method === HEAD, close: this.#last });
+    const accept = this.question.field('accept');
+    client.writeError({ error, accept, head: client.head.method === HEAD, close: this.#last });
     this.#end();
     if (!received) client.linger();
     else if (this.#last) client.close();
