@@ -73,7 +73,7 @@ async function serve(
   await ensureDefaults(store, clock);
 
   const { engine, refuseFrom, note } = await openEngine(config, dataDir, log);
-  const agent = await openAgent(config, dataDir, store, engine, log);
+  const agent = await openAgent(config, dataDir, { store, tally }, engine, log);
   // A start that fails half way leaves the containers it found as they were.
   let leaveRunning = true;
   closers.push(() => agent.close({ leaveRunning, timeoutMs: STOP_MS }));
@@ -185,12 +185,16 @@ async function openEngine(config: UpConfig, { path, nodeId }: DataDir, log: Log)
 function openAgent(
   config: UpConfig,
   { nodeId }: DataDir,
-  store: Store,
+  { store, tally }: { store: Store; tally: EventTally },
   engine: Engine,
   log: Log,
 ): Promise<Agent> {
   const capacity = { cpu: availableParallelism() * config.cpuOvercommit, memoryBytes: totalmem() };
-  const core = createCore({ store, clock });
+  const core = createCore({
+    store,
+    clock,
+    onHeldBack: (decision, because) => tally.heldBack(decision, because),
+  });
   const node = { nodeId, name: hostname(), capacity };
   return Agent.open({ node, engine, core, readiness: tcpReadiness(clock), clock, log });
 }

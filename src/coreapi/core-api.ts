@@ -59,6 +59,9 @@ export interface ScaleOutcome {
   readonly size: Size;
 }
 
+/** A decision that was not made, or only in part: of a size, or of a place for a container. */
+export type OnHeldBack = (decision: 'scale' | 'place', because: Obstacle) => void;
+
 export type Plan =
   | (SizedSpec & {
       readonly action: 'run';

@@ -15,6 +15,7 @@ import type {
   CoreApi,
   EventReport,
   NodeRegistration,
+  OnHeldBack,
   Plan,
   PlanRequest,
   ScaleOutcome,
@@ -39,10 +40,17 @@ export interface CoreOptions {
   readonly clock: Clock;
   /** Chance in [0, 1), for jitter; tests give a seeded one. */
   readonly random?: () => number;
+  /** Counts decisions that were not made. */
+  readonly onHeldBack?: OnHeldBack;
 }
 
-export function createCore({ store, clock, random = Math.random }: CoreOptions): CoreApi {
-  return new Core(store, clock, random);
+export function createCore({
+  store,
+  clock,
+  random = Math.random,
+  onHeldBack = () => undefined,
+}: CoreOptions): CoreApi {
+  return new Core({ store, clock, random, onHeldBack });
 }
 
 class Core implements CoreApi {
@@ -53,10 +61,10 @@ class Core implements CoreApi {
   readonly #reservations: Reservations;
   readonly #scaling: Scaling;
 
-  constructor(store: Store, clock: Clock, random: () => number) {
-    this.#planner = new Planner({ store, clock, random, turns: this.#turns });
+  constructor({ store, clock, random, onHeldBack }: Required<CoreOptions>) {
+    this.#planner = new Planner({ store, clock, random, turns: this.#turns, onHeldBack });
     this.#reservations = new Reservations(store, clock, this.#turns);
-    this.#scaling = new Scaling(store, clock);
+    this.#scaling = new Scaling(store, clock, onHeldBack);
     this.#store = store;
     this.#clock = clock;
   }

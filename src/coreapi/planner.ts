@@ -8,7 +8,7 @@ import type { Container, Node } from '../cmdb/records.ts';
 import type { NewRecord, Store } from '../cmdb/store.ts';
 import { PlatformError } from '../errors.ts';
 import { newId } from '../ids.ts';
-import type { Plan, PlanRequest, SizedSpec } from './core-api.ts';
+import type { OnHeldBack, Plan, PlanRequest, SizedSpec } from './core-api.ts';
 import { expiry } from './decisions/lifetime.ts';
 import { fits, reserve, spareCpu } from './decisions/placement.ts';
 import { chooseReclaim, sleepersFor } from './decisions/reclaim.ts';
@@ -31,6 +31,7 @@ export interface PlannerOptions {
   /** Chance in [0, 1), for jitter. */
   readonly random: () => number;
   readonly turns: NodeTurns;
+  readonly onHeldBack: OnHeldBack;
 }
 
 export class Planner {
@@ -38,9 +39,11 @@ export class Planner {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #turns: NodeTurns;
+  readonly #onHeldBack: OnHeldBack;
   readonly #refusals = new Seldom(REFUSAL_EVENT_MS);
 
-  constructor({ store, clock, random, turns }: PlannerOptions) {
+  constructor({ store, clock, random, turns, onHeldBack }: PlannerOptions) {
+    this.#onHeldBack = onHeldBack;
     this.#store = store;
     this.#clock = clock;
     this.#random = random;
@@ -134,6 +137,7 @@ export class Planner {
       return { action: 'reclaim', containerIds: chosen.map((sleeper) => sleeper.containerId), reason };
     }
     const reason = `node ${node.name} has no room for ${wanted.cpu} CPU and ${wanted.memoryBytes} bytes of memory`;
+    this.#onHeldBack('place', 'capacity');
     const nowMs = this.#clock.nowMs();
     if (this.#refusals.isDue(app.id, nowMs)) {
       const event = { type: 'placement.refused', appId: app.id, containerId: null, reason, figures };

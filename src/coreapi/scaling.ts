@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { App, Container, Size } from '../cmdb/records.ts';
 import type { Operation, Store } from '../cmdb/store.ts';
 import { PlatformError } from '../errors.ts';
-import type { ScaleOutcome, ScaleRequest } from './core-api.ts';
+import type { OnHeldBack, ScaleOutcome, ScaleRequest } from './core-api.ts';
 import { isLiving } from './decisions/lifecycle.ts';
 import { lackOfRoom } from './decisions/room.ts';
 import {
@@ -33,10 +33,12 @@ export class Scaling {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #refusals = new Seldom(REFUSAL_EVENT_MS);
+  readonly #onHeldBack: OnHeldBack;
 
-  constructor(store: Store, clock: Clock) {
+  constructor(store: Store, clock: Clock, onHeldBack: OnHeldBack = () => undefined) {
     this.#store = store;
     this.#clock = clock;
+    this.#onHeldBack = onHeldBack;
   }
 
   /** See `CoreApi.scale`. */
@@ -58,18 +60,20 @@ export class Scaling {
       return unchanged(decision.from, size, { because: 'superseded' });
     if (decision.action === 'none') {
       const { from, because, notBeforeMs } = decision;
+      if (because !== 'already') this.#onHeldBack('scale', because);
       return unchanged(from, size, { because, ...(notBeforeMs !== undefined && { notBeforeMs }) });
     }
     const growth = by === 'silence' || !grows(decision) ? undefined : await this.#room(app, own);
     const obstacle = growth?.(decision);
     let change = decision;
     if (growth && obstacle) {
+      const because = obstacle.code === 'quota_exceeded' ? 'quota' : 'capacity';
+      this.#onHeldBack('scale', because);
       await this.#tellRefusal(app, decision, obstacle);
       if (by === 'instruction') throw obstacle;
       const part = partThatFits(decision, growth, (wanted) =>
         decideScale({ policy: app.policy, size, awake, by, wanted }, nowMs),
       );
-      const because = obstacle.code === 'quota_exceeded' ? 'quota' : 'capacity';
       if (!part) return unchanged(decision.from, size, { because });
       change = part;
     }

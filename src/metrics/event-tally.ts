@@ -16,10 +16,19 @@ export interface EventCounts {
   readonly byType: ReadonlyMap<string, number>;
   /** How long first answers took, by what was waited for: `started`, `resumed`. */
   readonly coldStarts: ReadonlyMap<string, HistogramSnapshot>;
+  readonly heldBack: readonly HeldBack[];
+}
+
+/** Decisions that were not made: no events, as load asks ten times a second. */
+export interface HeldBack {
+  readonly decision: string;
+  readonly because: string;
+  readonly count: number;
 }
 
 export class EventTally {
   readonly #byType = new Map<string, number>();
+  readonly #heldBack = new Map<string, HeldBack>();
   readonly #coldStarts = new Map<string, LatencyHistogram>([
     ['started', new LatencyHistogram()],
     ['resumed', new LatencyHistogram()],
@@ -27,7 +36,15 @@ export class EventTally {
 
   counts(): EventCounts {
     const coldStarts = [...this.#coldStarts].map(([kind, seen]) => [kind, seen.snapshot()] as const);
-    return { byType: new Map(this.#byType), coldStarts: new Map(coldStarts) };
+    const heldBack = [...this.#heldBack.values()];
+    return { byType: new Map(this.#byType), coldStarts: new Map(coldStarts), heldBack };
+  }
+
+  /** A decision was not made, because of one of a few things. */
+  heldBack(decision: string, because: string): void {
+    const key = `${decision} ${because}`;
+    const count = (this.#heldBack.get(key)?.count ?? 0) + 1;
+    this.#heldBack.set(key, { decision, because, count });
   }
 
   /** The same store; what is committed through it is counted. */

@@ -46,6 +46,11 @@ export function addNodeFamilies(to: Exposition, { containers, nodes, events }: N
     'Events by type, since the start of this process: container.starting, container.failed, app.cold_start, …',
     [...events.byType].map(([type, count]): Sample => [{ type }, count]),
   );
+  to.counter(
+    'mayfly_decisions_held_back_total',
+    'Decisions that were not made, or only in part, each time they were asked for: of a size (scale) or a place (place).',
+    events.heldBack.map(({ decision, because, count }): Sample => [{ decision, reason: because }, count]),
+  );
   to.histogram(
     'mayfly_cold_start_duration_seconds',
     'How long the first visitor waited for the first byte, by whether a container was started or resumed.',

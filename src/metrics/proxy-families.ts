@@ -1,6 +1,7 @@
 /** What is told of the traffic. */
 import type { ProxyTotals } from './totals.ts';
-import type { Exposition } from './exposition.ts';
+import type { AppTotal } from '../proxy/app-totals.ts';
+import type { Exposition, Sample } from './exposition.ts';
 
 /** Upper bounds of the duration histogram, in seconds: from a warm request to a cold start that takes its time. */
 export const DURATION_BOUNDS_SECONDS = [
@@ -68,6 +69,12 @@ function addRequests(to: Exposition, totals: ProxyTotals): void {
 
 function addWaiting(to: Exposition, totals: ProxyTotals): void {
   to.gauge('mayfly_held_requests', 'Requests that wait for a container.', totals.held);
+  to.histogram(
+    'mayfly_hold_duration_seconds',
+    'How long requests waited for a container that was not there or had no room, until they were given to one.',
+    DURATION_BOUNDS_SECONDS,
+    [[{}, totals.heldTime]],
+  );
   to.gauge('mayfly_held_bytes', 'What those occupy.', totals.heldBytes);
   to.counter(
     'mayfly_hold_overflows_total',
@@ -89,12 +96,23 @@ function addWaiting(to: Exposition, totals: ProxyTotals): void {
 }
 
 function addApps(to: Exposition, { appTotals }: ProxyTotals): void {
+  const shown = appTotals.slice(0, MAX_APP_SERIES);
+  const each = (value: (app: AppTotal) => number) =>
+    shown.map((app): Sample => [{ app: app.name, app_id: app.appId }, value(app)]);
   to.counter(
     'mayfly_app_requests_total',
     `Requests given to a container, of the ${MAX_APP_SERIES} apps with the most.`,
-    appTotals
-      .slice(0, MAX_APP_SERIES)
-      .map(({ appId, name, requests }) => [{ app: name, app_id: appId }, requests]),
+    each(({ requests }) => requests),
+  );
+  to.counter(
+    'mayfly_app_held_requests_total',
+    'Of those, the ones that had to wait for one.',
+    each(({ held }) => held),
+  );
+  to.counter(
+    'mayfly_app_held_seconds_total',
+    'How long those waited, all together.',
+    each(({ heldMs }) => heldMs / 1_000),
   );
 }
 

@@ -52,6 +52,7 @@ function add(a: ProxyTotals, b: ProxyTotals): ProxyTotals {
     errors: addNumbers(a.errors, b.errors),
     standIns: addNumbers(a.standIns, b.standIns),
     latency: addHistograms(a.latency, b.latency),
+    heldTime: addHistograms(a.heldTime, b.heldTime),
     appTotals: addApps(a.appTotals, b.appTotals),
     accessLog: addLogs(a.accessLog, b.accessLog),
   };
@@ -78,8 +79,10 @@ export function addHistograms(a: HistogramSnapshot, b: HistogramSnapshot): Histo
 
 function addApps(a: ProxyTotals['appTotals'], b: ProxyTotals['appTotals']): AppTotal[] {
   const byId = new Map<string, AppTotal>();
-  for (const { appId, name, requests } of [...a, ...b])
-    byId.set(appId, { appId, name, requests: requests + (byId.get(appId)?.requests ?? 0) });
+  for (const total of [...a, ...b]) {
+    const known = byId.get(total.appId);
+    byId.set(total.appId, known ? { ...addNumbers(known, total), name: total.name } : total);
+  }
   return [...byId.values()].sort((x, y) => y.requests - x.requests).slice(0, MAX_APPS);
 }
 

@@ -14,6 +14,9 @@ export interface AppTotal {
   name: string;
   /** Given to a container, each counted once. */
   requests: number;
+  /** Of those, the ones that had to wait for it, and for how long together. */
+  held: number;
+  heldMs: number;
 }
 
 export class AppTotals {
@@ -23,7 +26,7 @@ export class AppTotals {
   wake(appId: string): AppTotal {
     const known = this.#asleep.get(appId);
     this.#asleep.delete(appId);
-    const total = known ?? { appId, name: '', requests: 0 };
+    const total = known ?? { appId, name: '', requests: 0, held: 0, heldMs: 0 };
     this.#awake.set(appId, total);
     return total;
   }

@@ -9,6 +9,7 @@ import type { AppTotal } from './app-totals.ts';
 import type { ControlPlane, DataPlane, DrainOptions, DrainResult, Endpoint, Route } from './control-plane.ts';
 import { Fleet } from './fleet.ts';
 import { HoldBudget } from './hold-queue.ts';
+import type { LatencyHistogram } from './latency.ts';
 import type { AcquireRequest, Lease, Wait } from './lease.ts';
 import { DEFAULT_DISPATCH_LIMITS } from './limits.ts';
 import type { DispatchLimits } from './limits.ts';
@@ -91,6 +92,7 @@ export class Dispatcher implements DataPlane, SharedSlots {
         arrivedAtMs: this.#clock.monotonicMs(),
         lookupMs: 0,
         retry: false,
+        heldMs: 0,
         flight: undefined,
       })
     );
@@ -104,6 +106,11 @@ export class Dispatcher implements DataPlane, SharedSlots {
       holdOverflowsTotal: this.#budget.overflows,
       ...this.#fleet.stats(),
     };
+  }
+
+  /** How long requests were held that were given their place in the end. */
+  get heldTime(): LatencyHistogram {
+    return this.#fleet.heldTime;
   }
 
   /** The apps with the most requests, most first. */
@@ -161,7 +168,7 @@ export class Dispatcher implements DataPlane, SharedSlots {
     if (this.#closed) throw shuttingDown();
     if (route === undefined) throw unknownHost(host);
     const lookupMs = this.#clock.monotonicMs() - arrivedAtMs;
-    const wait: Wait = { route, request, arrivedAtMs, lookupMs, retry: false, flight: undefined };
+    const wait: Wait = { route, request, arrivedAtMs, lookupMs, retry: false, heldMs: 0, flight: undefined };
     return this.#fleet.place(route, request, wait) ?? this.#fleet.hold(wait);
   }
 }

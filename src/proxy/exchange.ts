@@ -8,7 +8,7 @@ import { PlatformError } from '../errors.ts';
 import { Attempt } from './attempt.ts';
 import type { ArrivedRequest, ClientWay, OpenExchange, OutgoingAnswer } from './client-side.ts';
 import type { ExchangeContext, ExchangeOptions, UpgradeOffer } from './exchange-context.ts';
-import { coldHeaders } from './cold-headers.ts';
+import { waitHeaders } from './cold-headers.ts';
 import { countError, countStandIn, countStatus } from './counters.ts';
 import { errorCode, isLocalFailure, upstreamFailure } from './failures.ts';
 import { hasToken, requestHeaders, responseHeaders } from './forward-headers.ts';
@@ -240,7 +240,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
         watch: this.#watch,
         sweep,
         clientStallMs: limits.clientStallMs,
-        extra: this.#coldHeaders(lease),
+        extra: this.#waitHeaders(lease),
         onWhole: () => {
           // An app that has answered before it has read everything will not be read to by us.
           if (this.#attempt?.sent === true) return;
@@ -266,9 +266,8 @@ export class Exchange implements AcquireRequest, OpenExchange {
     this.#note?.answers(status, clock.monotonicMs());
   }
 
-  #coldHeaders(lease: Lease): string[] {
-    const cold = lease.cold;
-    return cold === undefined ? [] : coldHeaders(cold, this.#context.clock.monotonicMs() - cold.arrivedAtMs);
+  #waitHeaders(lease: Lease): string[] {
+    return waitHeaders(lease, this.#context.clock.monotonicMs());
   }
 
   #truncated(answer: UpstreamAnswer): void {
@@ -294,7 +293,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
     this.#tunnelled = true;
     this.#answers(101);
     const client = this.#upgrade.take();
-    client.write(switchingProtocols(answer, this.#coldHeaders(lease)), 'latin1');
+    client.write(switchingProtocols(answer, this.#waitHeaders(lease)), 'latin1');
     if (early.length > 0) client.write(early);
     if (this.#upgrade.early.length > 0) upstream.write(this.#upgrade.early);
     lease.onAbort = () => {

@@ -20,6 +20,7 @@ import type {
 } from './control-plane.ts';
 import { HoldQueue } from './hold-queue.ts';
 import type { HoldBudget } from './hold-queue.ts';
+import { LatencyHistogram } from './latency.ts';
 import { Lease } from './lease.ts';
 import type { AcquireRequest, ColdStart, Flight, LeaseGiver, Wait } from './lease.ts';
 import { shuttingDown } from './refusals.ts';
@@ -51,6 +52,8 @@ export interface FleetOptions {
 export class Fleet implements LeaseGiver {
   /** What each app has had, awake or not. */
   readonly totals = new AppTotals();
+  /** How long requests were held that were given their place in the end. */
+  readonly heldTime = new LatencyHistogram();
   readonly #options: FleetOptions;
   readonly #clock: Clock;
   readonly #apps = new Map<string, AppState>();
@@ -153,6 +156,7 @@ export class Fleet implements LeaseGiver {
       if (waiter === undefined) break;
       const { what } = waiter;
       app.fruitless = 0;
+      this.#countHeld(app, what);
       waiter.resolve(this.#give(app, upstream, what.route, what.request, what));
     }
     if (app.queue.size > 0) {
@@ -160,6 +164,13 @@ export class Fleet implements LeaseGiver {
       else if (app.flight === undefined) this.#activate(app);
     }
     this.#forgetIfDone(app);
+  }
+
+  #countHeld({ total }: AppState, wait: Wait): void {
+    wait.heldMs = Math.max(0, this.#clock.monotonicMs() - wait.arrivedAtMs - wait.lookupMs);
+    this.heldTime.record(wait.heldMs);
+    total.held++;
+    total.heldMs += wait.heldMs;
   }
 
   // ---- what the control plane asks
@@ -256,6 +267,7 @@ export class Fleet implements LeaseGiver {
       arrivedAtMs: wait?.arrivedAtMs ?? this.#clock.monotonicMs(),
       lookupMs: wait?.lookupMs ?? 0,
       retry: true,
+      heldMs: 0,
       flight: wait?.flight,
     };
     const placed = this.place(route, request, again);

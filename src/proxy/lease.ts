@@ -46,6 +46,8 @@ export interface Wait {
   readonly lookupMs: number;
   /** Whether a container has failed it before. */
   readonly retry: boolean;
+  /** How long it was held, once it has its place; milliseconds. */
+  heldMs: number;
   flight: Flight | undefined;
 }
 

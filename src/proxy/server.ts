@@ -153,6 +153,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       standIns: { ...counters.standIns },
       ...dispatcher.stats(),
       latency: latency.snapshot(),
+      heldTime: dispatcher.heldTime.snapshot(),
       appTotals: dispatcher.topApps(SNAPSHOT_APPS),
       accessLog: requestLog?.stats(),
       process: processStats(),

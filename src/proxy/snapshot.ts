@@ -15,6 +15,8 @@ export const SNAPSHOT_APPS = 1_000;
 export interface ProxySnapshot extends Readonly<ProxyCounters>, DispatcherStats {
   /** From a request's head to its answer's last byte. */
   readonly latency: HistogramSnapshot;
+  /** Of requests that had to wait for a container, until they were given to one. */
+  readonly heldTime: HistogramSnapshot;
   readonly appTotals: readonly Readonly<AppTotal>[];
   /** Undefined: no access log is kept. */
   readonly accessLog: RequestLogStats | undefined;

@@ -38,7 +38,7 @@ describe('the first requests for a cold app', () => {
     proxy.control.app('a', { activate: async () => activation([upstream.endpoint], 'resumed') });
     const cold = await ask(proxy);
     expect(cold.headers['server-timing']).toMatch(
-      /^db;dur=5, mayfly-lookup;dur=[\d.]+, mayfly-place;dur=1, mayfly-create;dur=2, mayfly-start;dur=3, mayfly-listen;dur=4$/,
+      /^db;dur=5, mayfly-held;dur=[\d.]+, mayfly-lookup;dur=[\d.]+, mayfly-place;dur=1, mayfly-create;dur=2, mayfly-start;dur=3, mayfly-listen;dur=4$/,
     );
     expect(cold.headers['mayfly-cold-start']).toMatch(/^resumed; total=[\d.]+$/);
     const warm = await ask(proxy);

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Platform } from '../support/platform.ts';
+import { past, Platform } from '../support/platform.ts';
 import { readPage } from '../support/prometheus.ts';
 import type { Page } from '../support/prometheus.ts';
 import { until } from '../support/until.ts';
@@ -98,5 +98,38 @@ describe.each([1, 2])('the program with %i worker(s)', (workers) => {
   it('has nothing else on the port of the metrics', async () => {
     expect((await fetch(new URL('/', metricsUrl))).status).toBe(404);
     expect((await fetch(metricsUrl, { method: 'POST' })).status).toBe(405);
+  });
+
+  it('says of a request that waited for room how long that took: to its client, in the log and in the metrics', async () => {
+    const { program } = platform;
+    await platform.create('narrow', { policy: { maxReplicas: 1, concurrency: { target: 1, limit: 1 } } });
+    expect((await program.get('narrow.localhost')).status).toBe(200);
+    const before = await scrape();
+    const first = platform.who('narrow', '/hold');
+    const container = await platform.container('narrow');
+    const inside = async (path: string) => (await past(container, path)).body;
+    await until('the first to be held', async () => (await inside('/held')).includes('1'));
+    const second = program.get('narrow.localhost', '/waited');
+    await until('the second to wait', async () => (await scrape()).value('mayfly_held_requests') === 1);
+    await inside('/release');
+    await first;
+    const waited = await second;
+    expect(waited.status).toBe(200);
+    const [, durationMs = ''] =
+      /^mayfly-held;dur=([\d.]+)$/.exec(String(waited.headers['server-timing'])) ?? [];
+    const seconds = Number(durationMs) / 1_000;
+    expect(seconds).toBeGreaterThan(0);
+    expect(waited.headers['mayfly-cold-start']).toBeUndefined();
+    const after = await scrape();
+    const grown = (name: string, labels = {}) => after.sum(name, labels) - before.sum(name, labels);
+    // With two workers the first may have waited, too, for the other one's slot.
+    const held = grown('mayfly_app_held_requests_total', { app: 'narrow' });
+    expect(held).toBeGreaterThanOrEqual(1);
+    expect(grown('mayfly_hold_duration_seconds_count')).toBe(held);
+    expect(grown('mayfly_app_held_seconds_total', { app: 'narrow' })).toBeGreaterThan(seconds - 0.001);
+    expect(grown('mayfly_hold_duration_seconds_sum')).toBeGreaterThan(seconds - 0.001);
+    const line = await until('the line of it', () => logged().find((one) => one.includes('/waited')));
+    const { heldMs } = JSON.parse(line) as { heldMs: number };
+    expect(heldMs).toBeGreaterThan(seconds * 1_000 - 1);
   });
 });

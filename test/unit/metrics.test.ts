@@ -31,7 +31,8 @@ function snapshot(pid: number, requests: number, more: Partial<ProxySnapshot> = 
     coldStartsTotal: 1,
     retriesTotal: 0,
     latency: latency.snapshot(),
-    appTotals: [{ appId: 'app_1', name: 'shop', requests }],
+    heldTime: latency.snapshot(),
+    appTotals: [{ appId: 'app_1', name: 'shop', requests, held: 1, heldMs: 250 }],
     accessLog: { linesTotal: requests, droppedTotal: 1, bufferedBytes: 100 },
     process: { ...processStats(), pid },
     ...more,
@@ -62,6 +63,9 @@ describe('the page of metrics', () => {
     expect(value('mayfly_http_request_duration_seconds_bucket', { le: '0.001' })).toBe(8);
     expect(value('mayfly_http_request_duration_seconds_bucket', { le: '0.05' })).toBe(15);
     expect(value('mayfly_app_requests_total', { app: 'shop', app_id: 'app_1' })).toBe(15);
+    expect(value('mayfly_hold_duration_seconds_count')).toBe(15);
+    expect(value('mayfly_app_held_requests_total', { app: 'shop', app_id: 'app_1' })).toBe(2);
+    expect(value('mayfly_app_held_seconds_total', { app: 'shop', app_id: 'app_1' })).toBe(0.5);
     expect(value('mayfly_http_requests_in_flight')).toBe(4);
     expect(value('mayfly_proxy_containers')).toBe(3);
     expect(value('mayfly_access_log_dropped_total')).toBe(2);
@@ -79,6 +83,8 @@ describe('the page of metrics', () => {
       appId: `app_${i}`,
       name: `a-${i}`,
       requests: 1_000 - i,
+      held: 0,
+      heldMs: 0,
     }));
     const { families } = page(snapshot(1, 1, { appTotals }));
     const { samples } = families.get('mayfly_app_requests_total') ?? { samples: new Map<string, number>() };
@@ -148,6 +154,21 @@ describe('the tally of events', () => {
   const event = (type: string, figures = {}) => ({
     op: 'event' as const,
     event: { atMs: 0, type, appId: null, containerId: null, nodeId: null, reason: '', figures },
+  });
+
+  it('counts decisions that were not made, by what stood against them', () => {
+    const tally = new EventTally();
+    for (const because of ['cooldown', 'capacity', 'cooldown']) tally.heldBack('scale', because);
+    tally.heldBack('place', 'capacity');
+    const text = renderMetrics({
+      ...{ proxies: [], processes: new Map(), containers: [], nodes: [] },
+      events: tally.counts(),
+    });
+    const { value } = readPage(text);
+    const name = 'mayfly_decisions_held_back_total';
+    expect(value(name, { decision: 'scale', reason: 'cooldown' })).toBe(2);
+    expect(value(name, { decision: 'scale', reason: 'capacity' })).toBe(1);
+    expect(value(name, { decision: 'place', reason: 'capacity' })).toBe(1);
   });
 
   it('counts what is committed, and not what is refused', async () => {

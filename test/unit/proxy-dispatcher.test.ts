@@ -213,6 +213,35 @@ describe('a request for a cold app', () => {
     ]);
   });
 
+  it('never gives the first container more than its limit, and lets the rest go, in their order, as others become ready', async () => {
+    const bench = new Bench();
+    const start = deferred<Activation>();
+    bench.control.app('a', { activate: () => start.promise });
+    const asked = Array.from({ length: 300 }, () => bench.ask('a.test'));
+    const placed = () =>
+      asked.flatMap(({ lease }, index) => (lease ? [[index, lease.endpoint.containerId]] : []));
+    await bench.clock.advance(40);
+    start.resolve(activation([endpoint('c1', 1, 100)]));
+    await settle();
+    const first = Array.from({ length: 100 }, (_, index) => [index, 'c1']);
+    expect(placed()).toEqual(first);
+    await bench.clock.advance(500);
+    bench.dispatcher.endpoints('a', [endpoint('c1', 1, 100), endpoint('c2', 2, 100)]);
+    await settle();
+    const second = Array.from({ length: 100 }, (_, index) => [100 + index, 'c2']);
+    expect(placed()).toEqual([...first, ...second]);
+    await bench.clock.advance(500);
+    for (const { lease } of asked.slice(0, 50)) lease?.release();
+    await settle();
+    const third = Array.from({ length: 50 }, (_, index) => [200 + index, 'c1']);
+    expect(placed()).toEqual([...first, ...second, ...third]);
+    expect(bench.dispatcher.stats()).toMatchObject({ inFlight: 200, held: 50 });
+    // Each knows how long it has waited, and so does the data plane.
+    expect([0, 150, 220].map((index) => asked[index]?.lease?.wait?.heldMs)).toEqual([40, 540, 1_040]);
+    expect(bench.dispatcher.heldTime).toMatchObject({ count: 250, sumMs: 100 * 40 + 100 * 540 + 50 * 1_040 });
+    expect(bench.dispatcher.topApps(1)).toMatchObject([{ requests: 250, held: 250 }]);
+  });
+
   it('is served by a container that is pushed before its activation has been answered, and still learns of the start', async () => {
     const bench = new Bench();
     const start = deferred<Activation>();

@@ -1,6 +1,6 @@
 /** Writes an answer to a client as it comes: its head and what came with it in one write, its body by its own framing. */
 import type { Socket } from 'node:net';
-import { coldHeaders } from '../cold-headers.ts';
+import { waitHeaders } from '../cold-headers.ts';
 import { CHUNK_END, LAST_CHUNK, MAX_CHUNK_HEAD_BYTES, writeChunkHead } from '../http1/chunk-encoding.ts';
 import { fieldLines } from '../http1/field-lines.ts';
 import { CHUNKED, UNTIL_CLOSE } from '../http1/framing.ts';
@@ -43,7 +43,7 @@ export class AnswerWriter {
     const { scratch } = this.#context;
     this.#wraps = head.framing === UNTIL_CLOSE;
     const chunks = head.framing === CHUNKED || this.#wraps;
-    const lines = lease.wait === undefined ? undefined : this.#coldLines(lease);
+    const lines = lease.wait === undefined ? undefined : this.#waitLines(lease);
     const copied = to - from <= COPY_BYTES && !this.#wraps ? to - from : 0;
     const out = scratch.reserve(maxResponseBytes(head, lines) + copied);
     const send = (chunks ? SEND_CHUNKED : 0) | (last ? SEND_CLOSE : 0);
@@ -71,9 +71,9 @@ export class AnswerWriter {
     this.#context.scratch.send(this.#socket, bytes);
   }
 
-  #coldLines(lease: Lease): Buffer | undefined {
-    const { cold } = lease;
-    if (cold === undefined) return undefined;
-    return fieldLines(coldHeaders(cold, this.#context.clock.monotonicMs() - cold.arrivedAtMs));
+  #waitLines(lease: Lease): Buffer | undefined {
+    if (lease.wait === undefined) return undefined;
+    const headers = waitHeaders(lease, this.#context.clock.monotonicMs());
+    return headers.length === 0 ? undefined : fieldLines(headers);
   }
 }
