@@ -54,6 +54,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     what: 'an app whose neighbour is flooded past every bound: its p99 beside that alone',
     load: () => import('./neighbour.ts'),
   },
+  'idle-apps': {
+    what: '100,000 apps that nobody visits: CPU, memory and timers, and the first request to one of them',
+    load: () => import('./idle-apps.ts'),
+  },
   churn: { what: '1,000 starts and stops; what is left behind (nothing)', load: () => import('./churn.ts') },
 };
 
