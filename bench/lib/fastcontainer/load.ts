@@ -77,10 +77,14 @@ export class Load {
         await this.#visit(number);
       }
     };
+    // Nobody waits for an answer any more once it is aborted.
+    const end = () => this.#agent.destroy();
+    signal.addEventListener('abort', end, { once: true });
     try {
       await Promise.all(Array.from({ length: clients }, client));
     } finally {
-      this.#agent.destroy();
+      signal.removeEventListener('abort', end);
+      end();
     }
     return {
       beganMs: this.#beganMs,

@@ -18,15 +18,19 @@ const PLOT_TOP = 30;
 const PLOT = 236;
 const RIGHT_EDGE = WIDTH - RIGHT;
 
-const CONTAINERS = ['#8fb3d9', '#f2b98a'];
+const CONTAINERS = ['#8fb3d9', '#f2b98a'] as const;
 const MEAN = '#1f3b5c';
 const MOMENT = '#c0392b';
 
-/** Requests drawn, and places where the moving mean is taken. */
+/** Requests drawn. */
 const POINTS = 3_000;
+/** Places where the moving mean is taken, and the fewest requests that each is of: less would show periods of the quota. */
 const MEANS = 250;
+const MEAN_OF = 100;
+/** Two labels nearer than this could not be read. */
+const LABEL_GAP = 15;
 /** So few answers are drawn at the upper edge that the others fill the picture. */
-const SHOWN = 0.999;
+const SHOWN = 0.995;
 
 /** A panel for each run, on one scale; the first is the upper one. */
 export function picture(title: string, runs: readonly Run[]): string {
@@ -38,18 +42,18 @@ export function picture(title: string, runs: readonly Run[]): string {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="12.5">`,
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     `<text x="16" y="24" font-size="15" font-weight="600">${title}</text>`,
-    legend(),
+    legend(runs.some(({ visits }) => visits.answerers.length > 1)),
     ...runs.map((run, index) => `<g transform="translate(0 ${TOP + index * PANEL})">${panel(run, top)}</g>`),
     '</svg>\n',
   ].join('\n');
 }
 
-function legend(): string {
+function legend(hasTwoContainers: boolean): string {
   const items = [
-    [CONTAINERS[0], 'first container'],
-    [CONTAINERS[1], 'second container'],
+    [CONTAINERS[0], hasTwoContainers ? 'first container' : 'a request'],
+    ...(hasTwoContainers ? [[CONTAINERS[1], 'second container'] as const] : []),
     [MEAN, 'moving mean'],
-    [MOMENT, 'the instruction'],
+    [MOMENT, 'the instruction, and the means before and after'],
   ] as const;
   let x = LEFT;
   return items
@@ -70,13 +74,10 @@ function panel(run: Run, top: number): string {
 
   const moment = firstAfter(visits, instructedMs);
   const { before, after } = partsOf(run);
-  const drawLevel = (samples: readonly number[], from: number, to: number, label: string) => {
-    const level = mean(samples);
-    return (
-      `<line x1="${x(from).toFixed(1)}" x2="${x(to).toFixed(1)}" y1="${y(level).toFixed(1)}" y2="${y(level).toFixed(1)}" stroke="${MOMENT}" stroke-dasharray="5 3"/>` +
-      `<text x="${RIGHT_EDGE + 6}" y="${(y(level) + 4).toFixed(1)}" fill="${MOMENT}">${label} ${level.toFixed(1)} ms</text>`
-    );
-  };
+  const [meanBefore, meanAfter] = [mean(before), mean(after)];
+  const gap = LABEL_GAP * Math.sign(meanAfter - meanBefore || -1);
+  // Where they are too near, the label of what was is moved away from the label of what is.
+  const labelY = Math.abs(y(meanBefore) - y(meanAfter)) < LABEL_GAP ? y(meanAfter) + gap : y(meanBefore);
   const momentX = x(moment).toFixed(1);
   return [
     `<text x="${LEFT}" y="18" font-weight="600">${name}</text>`,
@@ -86,10 +87,18 @@ function panel(run: Run, top: number): string {
     `<path d="M${movingMean(visits.tookMs)
       .map(({ number, ms }) => at(number, ms))
       .join('L')}" fill="none" stroke="${MEAN}" stroke-width="1.8"/>`,
-    drawLevel(before, 0, count, 'before'),
-    drawLevel(after, moment, count, 'after'),
+    level(x(0), y(meanBefore), `before ${meanBefore.toFixed(1)} ms`, labelY),
+    level(x(moment), y(meanAfter), `after ${meanAfter.toFixed(1)} ms`, y(meanAfter)),
     `<line x1="${momentX}" x2="${momentX}" y1="${PLOT_TOP}" y2="${PLOT_TOP + PLOT}" stroke="${MOMENT}" stroke-width="1.5"/>`,
   ].join('\n');
+}
+
+/** A horizontal line to the right edge, and its label beside it. */
+function level(fromX: number, atY: number, label: string, labelY: number): string {
+  return (
+    `<line x1="${fromX.toFixed(1)}" x2="${RIGHT_EDGE}" y1="${atY.toFixed(1)}" y2="${atY.toFixed(1)}" stroke="${MOMENT}" stroke-dasharray="5 3"/>` +
+    `<text x="${RIGHT_EDGE + 6}" y="${(labelY + 4).toFixed(1)}" fill="${MOMENT}">${label}</text>`
+  );
 }
 
 function grid(top: number, y: (ms: number) => number): string[] {
@@ -128,7 +137,7 @@ function dots(
 
 /** The mean of neighbouring requests, in windows that follow one another. */
 export function movingMean(tookMs: Float64Array): { number: number; ms: number }[] {
-  const width = Math.max(1, Math.ceil(tookMs.length / MEANS));
+  const width = Math.max(MEAN_OF, Math.ceil(tookMs.length / MEANS));
   return Array.from({ length: Math.ceil(tookMs.length / width) }, (_, index) => {
     const window = tookMs.slice(index * width, (index + 1) * width);
     return { number: index * width + window.length / 2, ms: mean([...window]) };
