@@ -3,7 +3,22 @@ import { expect, it } from 'vitest';
 import { describeOnEngines } from '../support/platform.ts';
 import { until } from '../support/until.ts';
 
-describeOnEngines('an app that needs others', (shared) => {
+/** Asks the platform's proxy for another app by its hostname, and answers with what came of it. */
+const ASKER = `
+  const { createServer, get } = require('node:http');
+  const { readFileSync } = require('node:fs');
+  const hex = /^\\S+\\s+00000000\\s+([0-9A-F]{8})/m.exec(readFileSync('/proc/net/route', 'utf8'))?.[1] ?? '';
+  const gateway = (hex.match(/../g) ?? []).reverse().map((byte) => parseInt(byte, 16)).join('.');
+  const host = process.env.HOST === '127.0.0.1' ? process.env.HOST : gateway;
+  createServer((request, response) => {
+    get({ host, port: process.env.PROXY_PORT, headers: { host: process.env.ASKS } }, (answer) => {
+      answer.resume();
+      response.end('answered ' + answer.statusCode);
+    }).on('error', ({ code }) => response.end(code));
+  }).listen(process.env.PORT, process.env.HOST ?? '0.0.0.0');
+`;
+
+describeOnEngines('an app that needs others', (shared, engine) => {
   it('is started after them, keeps them awake while it has a request, and wakes them again', async () => {
     const platform = shared();
     const policy = { idlePauseMs: 300, idleStopMs: null };
@@ -58,5 +73,20 @@ describeOnEngines('an app that needs others', (shared) => {
     const told = await platform.saw('leaning', 'app.need_failed');
     expect(told.reason).toContain('app leaning needs broken, which is not ready');
     expect(await platform.containers('leaning')).toEqual([]);
+  });
+
+  it('reaches them through the proxy by their hostname as a process; as a container it is not let in there', async () => {
+    const platform = shared();
+    await platform.create('asked');
+    const env = { ASKS: 'asked.localhost', PROXY_PORT: String(platform.program.proxyPort) };
+    const command = [engine === 'docker' ? 'node' : process.execPath, '--eval', ASKER];
+    const workload = engine === 'docker' ? { image: 'mayfly/hello', command } : { command, cwd: '/' };
+    await platform.client.createApp({
+      ...{ name: 'asker', hosts: ['asker.localhost'], ...workload, env, port: 8080, needs: ['asked'] },
+      policy: { idlePauseMs: null, idleStopMs: null },
+    });
+    const { body } = await platform.get('asker');
+    if (engine === 'process') expect(body).toBe('answered 200');
+    else expect(body).toMatch(/^E[A-Z]+$/);
   });
 });
