@@ -16,7 +16,7 @@ import type { BurningApp, EngineName } from './burning-app.ts';
 import { summarize, type Row } from './report.ts';
 
 const CONTAINERS = 4;
-const LOOKS_A_ROUND = 200;
+const LOOKS_A_ROUND = 100;
 const ROUNDS = 20;
 /** As far apart as they are when an app is busy. */
 const LOOK_EVERY_MS = 100;
