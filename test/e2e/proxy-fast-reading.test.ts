@@ -20,16 +20,13 @@ afterEach(() => {
 function hear(server: Server, event: 'connection' | 'secureConnection'): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const memory = Buffer.alloc(64);
-  server.on(event, (accepted: Socket) => {
-    const socket = readInto(accepted, {
-      buffer: () => memory,
-      callback: (bytes) => {
-        resolve(memory.toString('latin1', 0, bytes));
-        return true;
-      },
-    });
-    if (socket === undefined) reject(new Error('it reads as every socket does'));
-    else open.push(socket);
+  server.on(event, (socket: Socket) => {
+    open.push(socket);
+    const callback = (bytes: number) => {
+      resolve(memory.toString('latin1', 0, bytes));
+      return true;
+    };
+    if (!readInto(socket, () => memory, callback)) reject(new Error('it reads as every socket does'));
   });
   open.push(server.listen(0, '127.0.0.1'));
   return promise;

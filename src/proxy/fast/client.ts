@@ -9,7 +9,7 @@ import type { Peer } from '../doors/peer.ts';
 import { COMPLETE, INCOMPLETE } from '../http1/head-result.ts';
 import { Origin } from '../http1/origin.ts';
 import { PartialHead } from '../http1/partial-head.ts';
-import { RequestHead } from '../http1/request-head.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { readInto } from './accepted.ts';
 import type { FastContext } from './context.ts';
 import { Timed } from './deadlines.ts';
@@ -60,30 +60,22 @@ export class Client extends Timed {
   #partial: PartialHead | undefined;
   #state = READING;
 
-  /** `accepted` is used by nobody else from here on. */
-  constructor(context: FastContext, accepted: Socket, peer: Peer) {
+  /** `socket` is used by nobody else from here on. */
+  constructor(context: FastContext, socket: Socket, peer: Peer) {
     super();
     const { limits } = context;
     this.#context = context;
     this.peer = peer;
     this.origin = new Origin(peer);
     const { requestLog } = context;
-    this.head = new RequestHead(
-      {
-        headBytes: limits.headerBytes,
-        targetBytes: limits.targetBytes,
-        fieldLines: limits.headerBytes, // as many as there is room for
-      },
-      requestLog !== undefined,
-    );
+    this.head = context.heads.take();
     this.note = requestLog && new FastNote(requestLog, this);
     this.#reads = new ReadTarget(context.memory);
-    const onread = { buffer: () => this.#reads.next(this.#readsBody), callback: this.#onRead };
-    const socket = readInto(accepted, onread);
-    this.socket = socket ?? accepted;
+    this.socket = socket;
     this.#exchange = new Exchange(context, this);
     this.#listen();
-    if (socket === undefined) this.socket.on('data', this.#onChunk);
+    if (!readInto(socket, () => this.#reads.next(this.#readsBody), this.#onRead))
+      socket.on('data', this.#onChunk);
     this.waitFor(limits.headersTimeoutMs);
   }
 
@@ -158,6 +150,10 @@ export class Client extends Timed {
   /** The answer is whole, and the last. */
   close(): void {
     this.#state = LINGERING;
+    if (this.socket.writableLength === 0) {
+      this.socket.destroy();
+      return;
+    }
     this.waitFor(this.#context.limits.clientStallMs);
     this.socket.destroySoon();
   }
@@ -225,8 +221,7 @@ export class Client extends Timed {
     if (this.rest.buffer === buffer) this.rest.detach();
     if (this.source !== buffer) return;
     const { headBytes } = this.head;
-    if (headBytes > this.#kept.length)
-      this.#kept = Buffer.allocUnsafeSlow(Math.max(KEPT_HEAD_BYTES, headBytes));
+    if (headBytes > this.#kept.length) this.#kept = Buffer.allocUnsafe(Math.max(KEPT_HEAD_BYTES, headBytes));
     buffer.copy(this.#kept, 0, this.start, this.start + headBytes);
     this.source = this.#kept;
     this.start = 0;
@@ -358,6 +353,7 @@ export class Client extends Timed {
     this.#leave();
     this.#context.gone(this);
     if (busy) this.#exchange.clientGone();
+    else this.#context.heads.giveBack(this.head);
   };
 
   #leave(): void {

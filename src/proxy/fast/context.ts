@@ -8,6 +8,7 @@ import type { RequestLog } from '../request-log.ts';
 import type { ProxyLog } from '../transport.ts';
 import type { Client } from './client.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { Heads } from './heads.ts';
 import type { ReadMemory } from './reading.ts';
 import type { Scratch } from './scratch.ts';
 import type { UpstreamConnections } from './upstream-connections.ts';
@@ -24,6 +25,7 @@ export interface FastContext {
   /** Undefined: nobody keeps an access log. */
   readonly requestLog: RequestLog | undefined;
   readonly deadlines: Deadlines;
+  readonly heads: Heads;
   readonly scratch: Scratch;
   readonly memory: ReadMemory;
   /** Requests that are not answered yet. `begun` and `ended` in turn, per connection. */

@@ -12,6 +12,7 @@ import type { Transport, TransportOptions } from '../transport.ts';
 import { Client } from './client.ts';
 import type { FastContext } from './context.ts';
 import { Deadlines } from './deadlines.ts';
+import { Heads } from './heads.ts';
 import { ReadMemory } from './reading.ts';
 import { Scratch } from './scratch.ts';
 import { HTTP2 } from './vouch.ts';
@@ -87,7 +88,7 @@ export class FastTransport implements Transport {
   }
 
   #createContext(deadlines: Deadlines, memory: ReadMemory): FastContext {
-    const { dispatcher, clock, log, limits } = this.#options;
+    const { dispatcher, clock, log, limits, requestLog } = this.#options;
     const isClosing = () => this.#closing;
     const closesIdle = () => this.#closesIdle;
     return {
@@ -95,7 +96,15 @@ export class FastTransport implements Transport {
       upstreams: this.#upstreams,
       counters: this.counters,
       latency: this.latency,
-      requestLog: this.#options.requestLog,
+      requestLog,
+      heads: new Heads(
+        {
+          headBytes: limits.headerBytes,
+          targetBytes: limits.targetBytes,
+          fieldLines: limits.headerBytes, // as many as there is room for
+        },
+        requestLog !== undefined,
+      ),
       scratch: new Scratch(),
       begun: () => {
         this.#open++;

@@ -7,12 +7,13 @@
 import { copyBytes } from './ascii.ts';
 
 const FIRST_CAPACITY = 512;
+const NOTHING = Buffer.alloc(0);
 
 export class Repetition {
   /** The bytes as they came, and as they were passed on. */
-  #said: Buffer = Buffer.alloc(0);
+  #said: Buffer = NOTHING;
   #saidBytes = 0;
-  #sent: Buffer = Buffer.alloc(0);
+  #sent: Buffer = NOTHING;
   #sentBytes = 0;
   /** What else decided how they were read. */
   #key = 0;
