@@ -2,7 +2,7 @@
 import type { Policy } from '../cmdb/records.ts';
 import type { PolicyInput } from '../coreapi/schema.ts';
 import { UsageError } from './exit-codes.ts';
-import { parseList, parseMatcher } from './policy-lists.ts';
+import { parseHours, parseList, parseMatcher } from './policy-lists.ts';
 import { parseBytes, parseDurationMs } from './units.ts';
 
 type Shape =
@@ -16,7 +16,8 @@ type Shape =
   | 'name'
   | 'text'
   | 'yes or no'
-  | 'matchers';
+  | 'matchers'
+  | 'hours';
 
 /** Paths of the policy's leaves, so that a field added there is missed here by the compiler. */
 type Leaf<T, Prefix extends string = ''> = {
@@ -61,6 +62,7 @@ const SHAPES: Readonly<Record<Leaf<Policy>, Shape>> = {
   'wake.reply.body': 'text',
   'wake.perMinute': 'number or none',
   'wake.waitingPage': 'yes or no',
+  keepWarm: 'hours',
 };
 
 export const POLICY_FIELDS = Object.keys(SHAPES) as Leaf<Policy>[];
@@ -76,6 +78,7 @@ const EXAMPLES: Readonly<Record<Shape, string>> = {
   name: 'a name, or none',
   text: 'a text',
   'yes or no': 'true or false',
+  hours: 'hours such as "mon-fri 08:00-18:00 Europe/Berlin x2", several with ; between them, or none',
   matchers: 'a list such as /healthz,UptimeRobot, or none',
 };
 
@@ -134,6 +137,8 @@ function parseValue(shape: Shape, text: string): unknown {
       return text === 'true' ? true : text === 'false' ? false : undefined;
     case 'matchers':
       return parseList(text, ',', parseMatcher);
+    case 'hours':
+      return parseList(text, ';', parseHours);
   }
 }
 

@@ -89,6 +89,20 @@ export interface Policy {
   /** What may wait for the app while nothing can serve it, on one machine. */
   readonly hold: { readonly requests: number; readonly bytes: number };
   readonly wake: WakePolicy;
+  /** Within these hours `minReplicas` is at least what they say. */
+  readonly keepWarm: readonly KeepWarmHours[];
+}
+
+export interface KeepWarmHours {
+  /** On which they begin: `mon-fri`, or `sat,sun`. */
+  readonly days: string;
+  /** `08:00`, in that zone. */
+  readonly from: string;
+  /** `18:00`, up to `24:00`; on the next day if it is not later than `from`. */
+  readonly to: string;
+  /** Of the IANA database: `Europe/Berlin`. */
+  readonly timeZone: string;
+  readonly replicas: number;
 }
 
 /** Who wakes the app when it sleeps, and who does not. */

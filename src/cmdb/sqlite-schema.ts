@@ -76,6 +76,10 @@ export const MIGRATIONS: readonly string[] = [
     '{"ignore":[],"reply":{"status":200,"contentType":"text/plain; charset=utf-8","body":""},"perMinute":null,"waitingPage":false}'
   )) WHERE kind = 'app';
   `,
+  // In which hours an app is kept ready: until then, in none.
+  `
+  UPDATE records SET body = json_insert(body, '$.policy.keepWarm', json('[]')) WHERE kind = 'app';
+  `,
 ];
 
 /** "Mayf" in the file's header: says whose database it is. */

@@ -85,9 +85,9 @@ export class Activator {
   /** From here on this is a wake, once for the flight. Errors: `wake_limit`. */
   #admit(): void {
     const { app } = this.#options;
-    const { spec, size, context } = app;
+    const { policy, size, context } = app;
     // What is to run without visitors is not run for them.
-    if (this.#hasWoken || (spec && wantedReplicas(spec.app.policy, size, false) > 0)) return;
+    if (this.#hasWoken || (policy && wantedReplicas(policy, size, false) > 0)) return;
     const retryAfterMs = context.wakeLimits.notBeforeMs(app.appId) - context.clock.nowMs();
     if (retryAfterMs > 0) {
       throw new PlatformError('wake_limit', 'the app has been woken as often as its policy allows', {

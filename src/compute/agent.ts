@@ -6,7 +6,7 @@
 import { sleep, type Clock } from '../clock.ts';
 import type { Policy } from '../cmdb/records.ts';
 import type { CoreApi, NodeGateway, NodeRegistration, SizedSpec } from '../coreapi/core-api.ts';
-import { wantedReplicas } from '../coreapi/decisions/size.ts';
+import { isWantedAnyway } from '../coreapi/decisions/size.ts';
 import { isPlatformError, PlatformError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type {
@@ -353,7 +353,7 @@ export class Agent implements ControlPlane, NodeGateway {
     const { app, size } = spec;
     const known = this.#supervisors.get(app.id);
     if (known) known.changed(spec);
-    else if (wantedReplicas(app.policy, size, false) > 0) this.#supervisor(app.id).changed(spec);
+    else if (isWantedAnyway(app.policy, size)) this.#supervisor(app.id).changed(spec);
   }
 
   /** Too far behind to hear what changed: take every app that runs here as changed. */

@@ -2,7 +2,9 @@
  * What is known of one app on this node: what is to run, in which size, and the containers there are. The parts of its
  * supervisor share it.
  */
+import type { Policy } from '../cmdb/records.ts';
 import type { SizedSpec } from '../coreapi/core-api.ts';
+import { keptReason, keptWarm, policyAt, type Kept } from '../coreapi/decisions/keep-warm.ts';
 import type { Decided } from '../coreapi/decisions/size.ts';
 import { PlatformError } from '../errors.ts';
 import type { NodeContext } from './context.ts';
@@ -27,6 +29,8 @@ export class AppOnNode {
   /** The generation of the size at which it fell asleep; the Core API is being told that it no longer counts. */
   #sleptAt: number | undefined;
   #telling = false;
+  /** As it was told last. */
+  #keptReplicas = 0;
   #needToldAtMs = -Infinity;
 
   constructor(appId: string, context: NodeContext, events: CrewEvents) {
@@ -39,6 +43,28 @@ export class AppOnNode {
 
   get spec(): SizedSpec | undefined {
     return this.#spec;
+  }
+
+  /** Its policy at this moment: what its hours say is part of it. */
+  get policy(): Policy | undefined {
+    return this.#spec && policyAt(this.#spec.app.policy, this.context.clock.nowMs());
+  }
+
+  /** What the hours say in which it is to be ready. */
+  get kept(): Kept {
+    return keptWarm(this.#spec?.app.policy.keepWarm ?? [], this.context.clock.nowMs());
+  }
+
+  /** The same; where that has become different, it is an event. */
+  tellHours(): Kept {
+    const { kept } = this;
+    const { replicas, by } = kept;
+    if (replicas !== this.#keptReplicas) {
+      this.#keptReplicas = replicas;
+      const reason = by ? keptReason(replicas, by) : 'its keep-warm hours are over';
+      this.tell('app.keep_warm', reason, { replicas });
+    }
+    return kept;
   }
 
   /** The size that is wanted of it: nothing beyond its policy since it fell asleep, until another one is decided. */

@@ -70,8 +70,8 @@ export class LoadWatch {
   }
 
   async #look(): Promise<void> {
-    const { spec, size, crew, context, closing } = this.#app;
-    if (!spec || closing.signal.aborted) return;
+    const { spec, policy, size, crew, context, closing } = this.#app;
+    if (!spec || !policy || closing.signal.aborted) return;
     // What came while nobody knew the app yet is part of what is seen: a crowd that wakes an app is recognised the sooner.
     const load = (this.#load ??= new AppLoad(this.#beganAtMs));
     const containers = await this.#uses(crew.ready());
@@ -79,7 +79,6 @@ export class LoadWatch {
     if (load !== this.#load) return;
     const traffic = this.#traffic;
     this.#traffic = NO_TRAFFIC;
-    const { policy } = spec.app;
     const { cpu, memoryBytes } = wantedResources(policy, size);
     const starting = crew.all().filter((live) => live.state === 'starting' && !live.isSuccessor).length;
     const isAwake = containers.length + starting > 0;

@@ -9,7 +9,7 @@
 import type { Container } from '../cmdb/records.ts';
 import type { SizedSpec } from '../coreapi/core-api.ts';
 import { decideCrew, type CrewAction, type CrewInput, type Member } from '../coreapi/decisions/crew.ts';
-import { sameResources, wantedReplicas } from '../coreapi/decisions/size.ts';
+import { isWantedAnyway, sameResources, wantedReplicas } from '../coreapi/decisions/size.ts';
 import { PlatformError } from '../errors.ts';
 import type { Activation, DataPlane, LoadReport } from '../proxy/control-plane.ts';
 import { Activator } from './activation.ts';
@@ -86,10 +86,11 @@ export class Supervisor {
     );
   }
 
-  /** Whether it is to have containers although nobody asks. */
+  /** Whether it is to have containers although nobody asks, now or at certain hours. */
   get #wantsContainers(): boolean {
-    const { spec, size } = this.#app;
-    return spec !== undefined && wantedReplicas(spec.app.policy, size, this.#app.isKept) > 0;
+    const { policy, size, isKept } = this.#app;
+    if (policy === undefined) return false;
+    return isWantedAnyway(policy, size) || wantedReplicas(policy, size, isKept) > 0;
   }
 
   /** CPU that its containers are lent for their start, in cores. */
@@ -244,13 +245,15 @@ export class Supervisor {
     const { clock, deadlines } = this.#context;
     const { actions, nextAtMs } = decideCrew(input, clock.nowMs());
     for (const action of actions) this.#act(action);
-    deadlines.set(this.#lookKey, nextAtMs, () => this.#changed());
+    const { untilMs } = this.#app.tellHours();
+    deadlines.set(this.#lookKey, Math.min(nextAtMs, untilMs), () => this.#changed());
   }
 
   /** Undefined where nothing is to be done any more, or not yet. */
   #input(): CrewInput | undefined {
-    const { spec, size, closing } = this.#app;
-    if (!spec || closing.signal.aborted || this.#crew.deleted || this.#isTakingOver) return undefined;
+    const { spec, policy, size, closing } = this.#app;
+    if (!spec || !policy || closing.signal.aborted || this.#crew.deleted || this.#isTakingOver)
+      return undefined;
     const { capabilities } = this.#context.engine;
     const isServed = this.#crew.ready().length > 0;
     const isAwaited = this.#activator.flight !== undefined;
@@ -258,7 +261,8 @@ export class Supervisor {
       members: this.#crew.all().flatMap(memberOf),
       placing: this.#starter.placing,
       isReplacing: this.#starter.isReplacing,
-      policy: spec.app.policy,
+      policy,
+      keptBy: this.#app.kept.by,
       revisionId: spec.revision.id,
       size,
       isAwaited,

@@ -156,7 +156,7 @@ export function nameTaken(name: string): PlatformError {
  * from the start, so that they need not look through all apps.
  */
 function keepWarm(appId: string, policy: Policy, nowMs: number): Operation[] {
-  if (policy.minReplicas === 0) return [];
+  if (policy.minReplicas === 0 && policy.keepWarm.length === 0) return [];
   const { generation: _, ...record } = unscaled(appId);
   return [{ op: 'create', kind: 'size', record: { ...record, createdAtMs: nowMs } }];
 }

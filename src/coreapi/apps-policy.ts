@@ -3,8 +3,9 @@
  * default gives way to its partner: whoever sets only idleStopMs to 10 s means "sleep early", not "refuse, because the
  * default idlePauseMs is 30 s".
  */
-import type { Grade, Policy } from '../cmdb/records.ts';
+import type { Grade, KeepWarmHours, Policy } from '../cmdb/records.ts';
 import { PlatformError, type FieldError } from '../errors.ts';
+import { DEFAULT_HOURS, type HoursInput } from './schema-keep-warm.ts';
 import { DEFAULT_POLICY, type PolicyInput } from './schema-policy.ts';
 
 /** The low water is at most this part of the high one: closer together, a size that leaves the one behind is at the other. */
@@ -60,6 +61,7 @@ export function resolvePolicy(
       perMinute: input.wake?.perMinute === undefined ? from.wake.perMinute : input.wake.perMinute,
       waitingPage: input.wake?.waitingPage ?? from.wake.waitingPage,
     },
+    keepWarm: input.keepWarm?.map(wholeHours) ?? from.keepWarm,
   };
   refuse([...gradeContradictions(input, grade), ...contradictions(policy)]);
   return policy;
@@ -75,7 +77,11 @@ function defaultsFor(input: PolicyInput): Policy {
       highWater: Math.min(1, Math.max(scaling.highWater, lowWater / WATER_RATIO)),
       lowWater: Math.min(scaling.lowWater, highWater * WATER_RATIO),
     },
-    maxReplicas: Math.max(maxReplicas, input.minReplicas ?? maxReplicas),
+    maxReplicas: Math.max(
+      maxReplicas,
+      input.minReplicas ?? 0,
+      ...(input.keepWarm ?? []).map(({ replicas = 1 }) => replicas),
+    ),
     idlePauseMs: Math.min(idlePauseMs, input.idleStopMs ?? idlePauseMs),
     idleStopMs: Math.max(idleStopMs, input.idlePauseMs ?? idleStopMs),
     concurrency: {
@@ -88,6 +94,10 @@ function defaultsFor(input: PolicyInput): Policy {
 /** Without the fields that are spelled out as undefined. */
 function given<T extends object>(input: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as never;
+}
+
+function wholeHours({ from, to, ...rest }: HoursInput): KeepWarmHours {
+  return { ...DEFAULT_HOURS, ...given(rest), from, to };
 }
 
 /** A grade sets both figures; a figure given by itself ends the grade. */
@@ -127,6 +137,11 @@ function contradictions(policy: Policy): FieldError[] {
   if (minReplicas > maxReplicas) {
     const reason = `must be at most maxReplicas (${maxReplicas}), but is ${minReplicas}`;
     errors.push({ field: 'policy.minReplicas', reason });
+  }
+  for (const [index, { replicas }] of policy.keepWarm.entries()) {
+    if (replicas <= maxReplicas) continue;
+    const reason = `must be at most maxReplicas (${maxReplicas}), but is ${replicas}`;
+    errors.push({ field: `policy.keepWarm.${index}.replicas`, reason });
   }
   if (scaling.cpuMax !== null && scaling.cpuMax < policy.cpu) {
     const reason = `must be at least cpu (${policy.cpu}), but is ${scaling.cpuMax}`;

@@ -152,7 +152,7 @@ export interface CoreApi {
 
   event(event: EventReport): Promise<void>;
 
-  /** The apps that are to have containers although nobody asks for them. */
+  /** The apps that are to have containers although nobody asks for them, now or at certain hours. */
   wantedApps(): Promise<SizedSpec[]>;
 
   /** Makes the node known, and its reservations what its living containers really have. */

@@ -24,7 +24,7 @@ import type {
 } from './core-api.ts';
 import { isLiving, transition } from './decisions/lifecycle.ts';
 import { reserve } from './decisions/placement.ts';
-import { wantedReplicas } from './decisions/size.ts';
+import { isWantedAnyway } from './decisions/size.ts';
 import { containerEvent, eventOperation } from './event-operations.ts';
 import { listAll } from './list-all.ts';
 import { NodeTurns } from './node-turns.ts';
@@ -206,7 +206,7 @@ class Core implements CoreApi {
     const sizes = await listAll(this.#store, 'size', {});
     const specs = await Promise.all(sizes.map(({ id }) => this.spec(id)));
     return specs.filter(
-      (spec) => spec !== undefined && wantedReplicas(spec.app.policy, spec.size, false) > 0,
+      (spec) => spec !== undefined && isWantedAnyway(spec.app.policy, spec.size),
     ) as SizedSpec[];
   }
 

@@ -9,6 +9,7 @@ import type { NewRecord, Store } from '../cmdb/store.ts';
 import { PlatformError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import type { OnHeldBack, Plan, PlanRequest, SizedSpec } from './core-api.ts';
+import { policyAt } from './decisions/keep-warm.ts';
 import { expiry } from './decisions/lifetime.ts';
 import { fits, reserve, spareCpu } from './decisions/placement.ts';
 import { chooseReclaim, sleepersFor } from './decisions/reclaim.ts';
@@ -61,7 +62,9 @@ export class Planner {
     if (!spec) throw new PlatformError('not_found', `app ${appId} does not exist`);
 
     const own = await listAll(this.#store, 'container', { appId });
-    const seat = chooseSlot({ containers: own, spec, request });
+    const { policy } = spec.app;
+    const now = { app: { policy: policyAt(policy, this.#clock.nowMs()) }, size: spec.size };
+    const seat = chooseSlot({ containers: own, spec: now, request });
     if (seat.choice === 'known' || seat.choice === 'promote') {
       const container =
         seat.choice === 'known' ? seat.container : await this.#promote(seat.container, seat.slot);

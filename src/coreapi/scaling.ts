@@ -7,6 +7,7 @@ import type { App, Container, Size } from '../cmdb/records.ts';
 import type { Operation, Store } from '../cmdb/store.ts';
 import { PlatformError } from '../errors.ts';
 import type { OnHeldBack, ScaleOutcome, ScaleRequest } from './core-api.ts';
+import { policyAt } from './decisions/keep-warm.ts';
 import { isLiving } from './decisions/lifecycle.ts';
 import { lackOfRoom } from './decisions/room.ts';
 import {
@@ -54,7 +55,8 @@ export class Scaling {
     const own = (await listAll(this.#store, 'container', { appId })).filter(holdsSlot);
     const awake = own.filter(({ state }) => state !== 'paused').length;
     const nowMs = this.#clock.nowMs();
-    const decision = decideScale({ policy: app.policy, size, awake, by, wanted: wantedOf(request) }, nowMs);
+    const policy = policyAt(app.policy, nowMs);
+    const decision = decideScale({ policy, size, awake, by, wanted: wantedOf(request) }, nowMs);
     if (decision.action === 'refuse') throw outOfBounds(app, decision);
     if (request.ifGeneration !== undefined && request.ifGeneration !== size.generation)
       return unchanged(decision.from, size, { because: 'superseded' });
@@ -72,7 +74,7 @@ export class Scaling {
       await this.#tellRefusal(app, decision, obstacle);
       if (by === 'instruction') throw obstacle;
       const part = partThatFits(decision, growth, (wanted) =>
-        decideScale({ policy: app.policy, size, awake, by, wanted }, nowMs),
+        decideScale({ policy, size, awake, by, wanted }, nowMs),
       );
       if (!part) return unchanged(decision.from, size, { because });
       change = part;

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import type { Policy } from '../cmdb/records.ts';
+import { keepWarmInput } from './schema-keep-warm.ts';
 import { DEFAULT_WAKE, wakeInput } from './schema-wake.ts';
 
 const MIB = 1024 ** 2;
@@ -32,6 +33,7 @@ export const DEFAULT_POLICY = {
   drainTimeoutMs: 30_000,
   hold: { requests: 1_000, bytes: 64 * MIB },
   wake: DEFAULT_WAKE,
+  keepWarm: [],
 } as const satisfies Policy;
 
 /** A whole number from `min` to `max`, described with its bounds and default. */
@@ -238,6 +240,7 @@ export const policyInput = z
     ).optional(),
     hold: hold.optional(),
     wake: wakeInput.optional(),
+    keepWarm: keepWarmInput(REPLICAS_MAX).optional(),
   })
   .meta({
     id: 'PolicyInput',

@@ -3,7 +3,7 @@
  * the same when a record is laid out anew.
  */
 import { z } from 'zod';
-import type { WakeMatcher } from '../cmdb/records.ts';
+import type { KeepWarmHours, WakeMatcher } from '../cmdb/records.ts';
 import { probe, protocol } from './schema-app.ts';
 
 const epochMs = (text: string) => z.int().meta({ description: `${text} Milliseconds since the epoch.` });
@@ -12,6 +12,9 @@ const cores = z.number().meta({ description: 'Cores.' });
 const containerState = z.enum(['planned', 'starting', 'ready', 'paused', 'draining', 'stopped', 'failed']);
 const nodeState = z.enum(['up', 'draining', 'down']);
 
+const keepWarmHours: z.ZodType<readonly KeepWarmHours[]> = z.array(
+  z.object({ days: z.string(), from: z.string(), to: z.string(), timeZone: z.string(), replicas: z.int() }),
+);
 const wakeMatchers: z.ZodType<readonly WakeMatcher[]> = z.array(
   z.object({
     path: z.string().optional(),
@@ -51,6 +54,7 @@ export const policyView = z
       perMinute: z.int().nullable(),
       waitingPage: z.boolean(),
     }),
+    keepWarm: keepWarmHours,
   })
   .meta({ id: 'Policy', description: 'How the app may run, every field with its value.' });
 

@@ -27,6 +27,22 @@ describeOnEngines('an app that not everybody wakes', (shared) => {
     );
   });
 
+  it('is ready within its hours before anybody asks, and sleeps when it has none', async () => {
+    const platform = shared();
+    await platform.create('kept', {
+      policy: { idleStopMs: 300, keepWarm: [{ from: '00:00', to: '24:00', timeZone: 'Europe/Berlin' }] },
+    });
+    const { reason } = await platform.saw('kept', 'app.keep_warm');
+    expect(reason).toBe('its hours mon-sun 00:00-24:00 Europe/Berlin keep 1 ready');
+    await platform.saw('kept', 'container.ready');
+    const warm = await platform.get('kept');
+    expect(warm.status).toBe(200);
+    expect(warm.headers).not.toHaveProperty('mayfly-cold-start');
+    await platform.client.patchApp('kept', { policy: { keepWarm: [] } });
+    expect((await platform.saw('kept', 'container.stopped')).reason).toBe('no activity for 300 ms');
+    expect((await platform.saw('kept', 'app.keep_warm')).reason).toBe('its keep-warm hours are over');
+  });
+
   it('that has been woken as often as it may be tells its next visitor when to come back', async () => {
     const platform = shared();
     await platform.create('seldom', { policy: { idleStopMs: 300, wake: { perMinute: 1 } } });

@@ -27,6 +27,7 @@ export function policy(change: Partial<Policy> = {}): Policy {
       perMinute: null,
       waitingPage: false,
     },
+    keepWarm: [],
     ...change,
   };
 }

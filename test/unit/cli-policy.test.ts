@@ -54,6 +54,13 @@ describe('--policy', () => {
     expect(parsePolicy(['wake.ignore=[{"method":"HEAD","path":"/"}]', 'wake.perMinute=none'])).toEqual({
       wake: { ignore: [{ method: 'HEAD', path: '/' }], perMinute: null },
     });
+    const hours = 'keepWarm=mon-fri 08:00-18:00 Europe/Berlin x2; 22:00-06:00';
+    expect(parsePolicy([hours])).toEqual({
+      keepWarm: [
+        { days: 'mon-fri', from: '08:00', to: '18:00', timeZone: 'Europe/Berlin', replicas: 2 },
+        { from: '22:00', to: '06:00' },
+      ],
+    });
     expect(parsePolicy(['wake.ignore=/healthz', 'wake.ignore=none'])).toEqual({ wake: { ignore: [] } });
   });
 

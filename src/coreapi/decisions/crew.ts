@@ -7,7 +7,8 @@
  * An app is idle or busy as a whole: its containers share the requests, so one that had none for a while says nothing. While
  * it is awake it has the size that is wanted of it; when it falls asleep, all go to rest but those its policy keeps ready.
  */
-import type { Policy, Resources } from '../../cmdb/records.ts';
+import type { KeepWarmHours, Policy, Resources } from '../../cmdb/records.ts';
+import { keptReason } from './keep-warm.ts';
 import { sameResources, wantedReplicas, wantedResources, type Decided } from './size.ts';
 
 export interface Member {
@@ -36,7 +37,10 @@ export interface CrewInput {
   /** Containers on their way that are no members yet, and whether a successor is. */
   readonly placing: number;
   readonly isReplacing: boolean;
+  /** As it is at this moment (`policyAt`). */
   readonly policy: Policy;
+  /** The hours that its `minReplicas` comes from, if it does. */
+  readonly keptBy?: KeepWarmHours | undefined;
   /** What is to run. */
   readonly revisionId: string;
   readonly size: Decided;
@@ -270,10 +274,11 @@ function later(atMs: number | null, nowMs: number): number {
   return atMs === null || atMs <= nowMs ? Infinity : atMs;
 }
 
-function whyMore({ isAwaited, isKept, policy }: CrewInput, count: number, target: number): string {
+function whyMore({ isAwaited, isKept, policy, keptBy }: CrewInput, count: number, target: number): string {
   if (isAwaited && count === 0) return 'a request came';
   if (isKept && target === 1) return 'another app needs it';
-  return target > policy.minReplicas ? wantedReason(target) : `its policy keeps ${target} ready`;
+  if (target > policy.minReplicas) return wantedReason(target);
+  return keptBy?.replicas === target ? keptReason(target, keptBy) : `its policy keeps ${target} ready`;
 }
 
 function idleReason(idleMs: number | null): string {

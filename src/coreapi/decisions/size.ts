@@ -30,6 +30,14 @@ export function wantedReplicas(
   return Math.min(policy.maxReplicas, Math.max(policy.minReplicas, replicas, isAwake ? 1 : 0));
 }
 
+/** Whether somebody has to see to it that it has containers although nobody asks for them, now or at certain hours. */
+export function isWantedAnyway(
+  policy: Pick<Policy, 'minReplicas' | 'maxReplicas' | 'keepWarm'>,
+  size: Pick<Size, 'replicas'>,
+): boolean {
+  return policy.keepWarm.length > 0 || wantedReplicas(policy, size, false) > 0;
+}
+
 /** What each container is to have. A bound of the policy that was moved since the decision holds. */
 export function wantedResources(policy: Policy, { cpu, memoryBytes }: Omit<Decided, 'replicas'>): Resources {
   const { cpuMax, memoryMaxBytes } = policy.scaling;
