@@ -144,6 +144,33 @@ describe('apps', () => {
     expect(JSON.parse(await ok(['apps', 'list', '--json']))).toEqual([]);
   });
 
+  test('need others, in the order given, until told otherwise', async () => {
+    for (const name of ['db', 'mail']) await ok(['apps', 'create', name, '--image', 'mayfly/hello']);
+    await ok([
+      ...HELLO,
+      '--need',
+      'mail',
+      '--need',
+      'db',
+      '--policy',
+      'boost.cpu=1',
+      '--policy',
+      'boost.afterReadyMs=5s',
+    ]);
+    const shown = await ok(['apps', 'show', 'hello']);
+    expect(shown).toMatch(/^needs +mail, db$/m);
+    expect(shown).toMatch(/^boost +1 CPU while it starts and 5s longer$/m);
+    expect(await ok(['apps', 'show', 'db'])).toMatch(/^needed by +hello$/m);
+    const refused = await cli(['apps', 'delete', 'db']);
+    expect(refused.exitCode).not.toBe(0);
+    expect(refused.stderr).toContain('app db is needed by hello');
+    await ok(['apps', 'update', 'hello', '--need', 'db']);
+    expect(await ok(['apps', 'show', 'hello'])).toMatch(/^needs +db$/m);
+    await ok(['apps', 'update', 'hello', '--no-needs']);
+    expect(await ok(['apps', 'show', 'hello'])).not.toContain('needs');
+    await ok(['apps', 'delete', 'db']);
+  });
+
   test('run a command in a folder, given after --', async () => {
     await ok([
       'apps',
