@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { FloodOptions } from './flood.ts';
 
 const CONNECTIONS = 300;
-/** Before a refused visitor asks again, though it was told to wait longer. */
+/** Before a refused visitor asks again, on average, though it was told to wait longer. */
 const RETRY_MS = 100;
 const MOST_REQUESTS = 1_000_000;
 
@@ -37,7 +37,7 @@ async function visitor(): Promise<void> {
       isTold = true;
       parentPort?.postMessage('flooded');
     }
-    if (status !== 200) await pause(RETRY_MS);
+    if (status !== 200) await pause(2 * RETRY_MS * Math.random());
   }
 }
 
