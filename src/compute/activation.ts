@@ -86,8 +86,8 @@ export class Activator {
   #admit(): void {
     const { app } = this.#options;
     const { policy, size, context } = app;
-    // What is to run without visitors is not run for them.
-    if (this.#hasWoken || (policy && wantedReplicas(policy, size, false) > 0)) return;
+    // What is to run without visitors, or for another app, is not run for them.
+    if (this.#hasWoken || app.isKept || (policy && wantedReplicas(policy, size, false) > 0)) return;
     const retryAfterMs = context.wakeLimits.notBeforeMs(app.appId) - context.clock.nowMs();
     if (retryAfterMs > 0) {
       throw new PlatformError('wake_limit', 'the app has been woken as often as its policy allows', {

@@ -1,5 +1,6 @@
 /** Apps that need others: in which order they wake, and who is kept awake by whom. */
 import { describe, expect, it } from 'vitest';
+import { DEFAULT_WAKE } from '../../src/coreapi/schema-wake.ts';
 import { settle } from '../support/fake-clock.ts';
 import { NodeUnderTest } from '../support/node-under-test.ts';
 
@@ -60,6 +61,22 @@ describe('a request for an app that needs others', () => {
     expect(await states(node)).toMatchObject({ db: 'paused' });
     expect(await node.visited('api')).toBe('answered');
     expect((await history(node)).slice(before)).toEqual(['unpaused db', 'unpaused api']);
+    await node.close();
+  });
+
+  it('wakes them however often visitors may wake them by themselves', async () => {
+    const node = await new NodeUnderTest().boot();
+    const wake = { ...DEFAULT_WAKE, perMinute: 1 };
+    await node.createApp('db', { idlePauseMs: 1_000, idleStopMs: 2_000, wake });
+    await node.createApp('shop', { idlePauseMs: 1_000, idleStopMs: 2_000 }, ['db']);
+    expect(await node.visited('db')).toBe('answered');
+    await node.clock.advance(3_000);
+    expect(await node.visited('db')).toBe('wake_limit');
+    for (let times = 0; times < 3; times++) {
+      expect(await node.visited('shop')).toBe('answered');
+      await node.clock.advance(6_000);
+      expect(await states(node)).toEqual({});
+    }
     await node.close();
   });
 
