@@ -42,7 +42,8 @@ const inUse = () => {
 };
 let idleBytes = inUse();
 let peakBytes = idleBytes;
-const send = (message: ProxyChildMessage) => process.send?.(message);
+// The parent may have left already, which 'disconnect' says a moment later.
+const send = (message: ProxyChildMessage) => process.send?.(message, undefined, undefined, () => undefined);
 const sampling = setInterval(() => {
   peakBytes = Math.max(peakBytes, inUse());
   send({ type: 'memory', held: proxy.snapshot().held, idleBytes, peakBytes });
