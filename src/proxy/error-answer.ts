@@ -5,7 +5,7 @@
  */
 import { ERROR_CODES } from '../errors.ts';
 import type { ErrorCode, PlatformError } from '../errors.ts';
-import { escaped } from './html.ts';
+import { escaped, PAGE_STYLE } from './html.ts';
 
 /** What visitors are told where the error's own message is not for them. */
 const DETAILS: Partial<Record<ErrorCode, string>> = {
@@ -138,12 +138,7 @@ function page({
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <meta name="robots" content="noindex">
     <title>${status} – ${escaped(title)}</title>
-    <style>
-      :root { color-scheme: light dark; font: 1.1rem/1.5 system-ui, sans-serif; }
-      body { margin: 20vh auto 0; max-width: 34rem; padding: 0 1.5rem; }
-      h1 { font-size: 1.5rem; margin: 0 0 .5rem; }
-      footer { margin-top: 2rem; opacity: .6; font-size: .85rem; }
-    </style>
+    <style>${PAGE_STYLE}footer { margin-top: 2rem; opacity: .6; font-size: .85rem; }</style>
   </head>
   <body>
     <h1>${escaped(title)}</h1>

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { ERROR_CODES } from '../errors.ts';
-import { escaped } from './html.ts';
+import { escaped, PAGE_STYLE } from './html.ts';
 import { StandIn } from './stand-in.ts';
 
 /** For robots, which come back, and for browsers without scripts. */
@@ -53,11 +53,7 @@ document.querySelector('button').addEventListener('click', () => location.reload
 wait();
 `;
 
-const STYLE = `
-:root { color-scheme: light dark; font: 1.1rem/1.5 system-ui, sans-serif; }
-body { margin: 20vh auto 0; max-width: 34rem; padding: 0 1.5rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .5rem; }
-button { font: inherit; padding: .3rem 1rem; }
+const STYLE = `${PAGE_STYLE}button { font: inherit; padding: .3rem 1rem; }
 `;
 
 const CONTENT_SECURITY_POLICY = [

@@ -1,5 +1,7 @@
 /** What becomes of a request that finds its app asleep, by what it asks. */
 import { describe, expect, it } from 'vitest';
+import { resolvePolicy } from '../../src/coreapi/apps-policy.ts';
+import { policyInput } from '../../src/coreapi/schema-policy.ts';
 import type { PlatformError } from '../../src/errors.ts';
 import type { Activation, WakeMatcher, WakeRules } from '../../src/proxy/control-plane.ts';
 import { Dispatcher } from '../../src/proxy/dispatcher.ts';
@@ -44,6 +46,45 @@ class Bench {
     return outcome;
   }
 }
+
+describe('policy.wake', () => {
+  it.each<[object, string]>([
+    [{ ignore: [{}] }, 'wake.ignore.0'],
+    [{ ignore: [{ path: 'healthz' }] }, 'wake.ignore.0.path'],
+    [{ ignore: [{ path: '/a*b' }] }, 'wake.ignore.0.path'],
+    [{ ignore: [{ path: '/a?b=1' }] }, 'wake.ignore.0.path'],
+    [{ ignore: [{ path: `/${'x'.repeat(256)}` }] }, 'wake.ignore.0.path'],
+    [{ ignore: [{ method: 'get' }] }, 'wake.ignore.0.method'],
+    [{ ignore: [{ userAgent: '' }] }, 'wake.ignore.0.userAgent'],
+    [{ ignore: Array.from({ length: 21 }, () => ({ path: '/' })) }, 'wake.ignore'],
+    [{ reply: { status: 101 } }, 'wake.reply.status'],
+    [{ reply: { contentType: 'text/plain\r\nSet-Cookie: a=b' } }, 'wake.reply.contentType'],
+    [{ reply: { body: 'x'.repeat(1_025) } }, 'wake.reply.body'],
+    [{ perMinute: 0 }, 'wake.perMinute'],
+  ])('refuses %j by name', (wake, field) => {
+    const { error } = policyInput.safeParse({ wake });
+    expect(error?.issues.map(({ path }) => path.join('.'))).toEqual([field]);
+  });
+
+  it('is changed field by field, and its list as a whole', () => {
+    const first = resolvePolicy(
+      { wake: { ignore: [{ path: '/a' }], reply: { body: 'zzz' }, perMinute: 6 } },
+      undefined,
+      undefined,
+    );
+    const { wake } = resolvePolicy(
+      { wake: { ignore: [{ path: '/b' }], reply: { status: 203 } } },
+      first,
+      undefined,
+    );
+    expect(wake).toEqual({
+      ignore: [{ path: '/b' }],
+      reply: { status: 203, contentType: 'text/plain; charset=utf-8', body: 'zzz' },
+      perMinute: 6,
+      waitingPage: false,
+    });
+  });
+});
 
 describe('a matcher', () => {
   const asked = question('/status/db?full=1', { 'user-agent': 'Mozilla/5.0 (compatible; UptimeRobot/2.0)' });
