@@ -24,9 +24,9 @@ const REQUESTS = 100_000;
 const WARM_UP = 3_000;
 const QUICK_REQUESTS = 10_000;
 const QUICK_WARM_UP = 1_200;
-/** For everything but the two halves: starts, warming up, stops. */
 const QUICK_SECONDS = 50;
-const QUICK_OTHER_SECONDS = 11;
+/** For stopping everything, and for a margin. */
+const QUICK_STOP_SECONDS = 8;
 
 /** Where less of the machine is idle, the containers did not get what their quota allows. */
 const IDLE_NEEDED = 0.15;
@@ -112,10 +112,10 @@ function secondsFor(requests: number, perSecond: number): number {
   return (requests / perSecond) * 0.75;
 }
 
-/** As many as fit the time that is left, with `runs` of them. */
-function quickRequests(perSecond: number, runs: number, beganMs: number): number {
-  const goneSeconds = (performance.now() - beganMs) / 1_000;
-  const seconds = (QUICK_SECONDS - QUICK_OTHER_SECONDS - goneSeconds) / runs;
-  const fit = (seconds * perSecond) / 0.75;
-  return Math.max(1_000, Math.min(QUICK_REQUESTS, Math.floor(fit / 1_000) * 1_000));
+/** As many as fit the time that is left: each of `sides` starts and warms up as long as the first, and has a busy machine. */
+function quickRequests(perSecond: number, sides: number, beganMs: number): number {
+  const startSeconds = (performance.now() - beganMs) / 1_000;
+  const seconds = (QUICK_SECONDS - QUICK_STOP_SECONDS) / sides - startSeconds;
+  const fit = Math.floor((seconds * perSecond) / 1_000) * 1_000;
+  return Math.max(1_000, Math.min(QUICK_REQUESTS, fit));
 }

@@ -1,12 +1,15 @@
 /** The paper's experiments: what a load notes of its requests, what is reckoned from that, and the picture of it. */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Run } from '../../bench/lib/fastcontainer/experiment.ts';
 import { partsOf, ratiosOf, rowsOf, tableOf } from '../../bench/lib/fastcontainer/figures.ts';
 import { FAILED, Load } from '../../bench/lib/fastcontainer/load.ts';
 import { movingMean, picture } from '../../bench/lib/fastcontainer/picture.ts';
+import { withExperiment } from '../../scripts/docs.ts';
 
 const HALF = 1_000;
 const BEFORE_MS = 40;
@@ -82,6 +85,33 @@ describe('the figures of an experiment', () => {
   it('refuse to compare where nothing came after', () => {
     const cut = run();
     expect(() => rowsOf('out', { ...cut, servedMs: Number.POSITIVE_INFINITY })).toThrow('nothing to compare');
+  });
+});
+
+describe('the page of the experiments', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/fastcontainer.md'), 'utf8');
+  const report = {
+    machine: { cpus: 2, model: 'Some CPU', kernel: '6.1.0' },
+    params: { requests: 100_000, clients: 10 },
+    rows: rowsOf('out', run()),
+  };
+
+  it.each(['out', 'up'] as const)(
+    'has a place for the table and the picture of scaling %s (npm run docs)',
+    (kind) => {
+      const filled = withExperiment(page, kind, report);
+      expect(filled).toContain('| mean, after/before | 0.50 |');
+      expect(filled).toContain(`(../bench/results/fastcontainer-${kind}.svg)`);
+      expect(filled).toContain('100,000 requests, 10 clients; 2 cores (Some CPU), Linux 6.1.0.');
+      const outside = (text: string) =>
+        text.split(/<!-- table: fastcontainer-\w+ -->[^]*?<!-- end of table -->/);
+      expect(outside(filled)).toEqual(outside(page));
+    },
+  );
+
+  it('is filled anew, not once more', () => {
+    const once = withExperiment(page, 'out', report);
+    expect(withExperiment(once, 'out', report)).toBe(once);
   });
 });
 
