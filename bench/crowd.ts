@@ -65,6 +65,7 @@ export function run({ quick, json }: BenchOptions): Promise<void> {
     const median = (name: string) => medianOf(rows, `${main.engine}: ${name}`);
     notes.push(
       `${main.engine}: recognised after ${median('overload recognised')} ms (target: ${RECOGNISED_TARGET_MS}), a second container served after ${median('second container serving')} ms (target: ${SERVING_TARGET_MS})`,
+      ...failuresIn(measured),
       `times count from the crowd's first request; p95 in windows of ${WINDOW_MS} ms; steady is its median in the last third`,
     );
     const report = {
@@ -130,6 +131,16 @@ function rowsOf({ engine, crowds, lengthMs, observation }: Measured): Row[] {
     ...[...crowds].flatMap(([variant, rounds]) => variantRows(`${engine}: ${variant}`, rounds, lengthMs)),
     ...observation,
   ];
+}
+
+function failuresIn(measured: readonly Measured[]): string[] {
+  return measured.flatMap(({ engine, crowds }) =>
+    [...crowds].flatMap(([variant, rounds]) =>
+      rounds.flatMap(({ figures }) =>
+        figures.containersFailed.map((reason) => `${engine}, ${variant}: a container failed: ${reason}`),
+      ),
+    ),
+  );
 }
 
 function variantRows(name: string, rounds: readonly Crowd[], lengthMs: number): Row[] {

@@ -40,6 +40,8 @@ export interface CrowdFigures {
   readonly secondServingMs: number | undefined;
   readonly containersStarted: number;
   readonly decisions: number;
+  /** Why containers failed, if any did: another one is started in the place of each. */
+  readonly containersFailed: readonly string[];
 }
 
 /** Registers the app, lets the crowd come, and deletes the app again. */
@@ -78,7 +80,7 @@ export async function runCrowd(options: CrowdOptions): Promise<Crowd> {
 
 export function figuresOf(
   visits: readonly Visit[],
-  events: readonly Pick<EventView, 'type' | 'atMs' | 'figures'>[],
+  events: readonly Pick<EventView, 'type' | 'atMs' | 'figures' | 'reason'>[],
   beganAtMs: number,
 ): CrowdFigures {
   const answered = visits.filter(({ status }) => status === 200);
@@ -92,6 +94,7 @@ export function figuresOf(
     secondServingMs: second?.endedMs,
     containersStarted: events.filter(({ type }) => type === 'container.starting').length,
     decisions: decided.length,
+    containersFailed: events.filter(({ type }) => type === 'container.failed').map(({ reason }) => reason),
   };
 }
 

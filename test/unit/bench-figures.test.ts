@@ -35,7 +35,7 @@ describe('waiting over time', () => {
 
 describe('a crowd', () => {
   const event = (atMs: number, type: string, containerId: string | null, figures = {}) => ({
-    ...{ atMs: 1_000 + atMs, type, containerId, figures },
+    ...{ atMs: 1_000 + atMs, type, containerId, figures, reason: `because of ${type}` },
   });
 
   it('is recognised with the first decision that load made, and served by two when a second one has answered', () => {
@@ -50,6 +50,7 @@ describe('a crowd', () => {
       event(70, 'scale.decided', null, { by: 'instruction' }),
       event(210, 'scale.decided', null, { by: 'load' }),
       event(220, 'container.starting', 'ctr_2'),
+      event(400, 'container.failed', 'ctr_2'),
       event(900, 'scale.decided', null, { by: 'load' }),
     ];
     expect(figuresOf(visits, events, 1_000)).toEqual({
@@ -58,6 +59,7 @@ describe('a crowd', () => {
       secondServingMs: 300,
       containersStarted: 2,
       decisions: 2,
+      containersFailed: ['because of container.failed'],
     });
   });
 
