@@ -21,7 +21,7 @@ const POLICY = {
   memoryBytes: 64 * 2 ** 20,
   maxReplicas: 4,
   lifetimeMs: null,
-  concurrency: { target: 10, limit: 50 },
+  concurrency: { target: 10, limit: 20 },
 };
 const VARIANTS = {
   'scaling out': { ...POLICY, scaling: { mode: 'out' } },
@@ -127,6 +127,7 @@ function rowsOf({ engine, crowds, lengthMs, observation }: Measured): Row[] {
   return [
     ...times('first answer', ({ firstAnswerMs }) => firstAnswerMs),
     ...times('overload recognised', ({ recognisedMs }) => recognisedMs),
+    ...times('second container ready', ({ secondReadyMs }) => secondReadyMs),
     ...times('second container serving', ({ secondServingMs }) => secondServingMs),
     ...[...crowds].flatMap(([variant, rounds]) => variantRows(`${engine}: ${variant}`, rounds, lengthMs)),
     ...observation,

@@ -36,7 +36,8 @@ export interface CrowdFigures {
   readonly firstAnswerMs: number | undefined;
   /** The first decision that load made. */
   readonly recognisedMs: number | undefined;
-  /** A second container has given its first answer. */
+  /** A second container accepts connections; and has given its first answer. */
+  readonly secondReadyMs: number | undefined;
   readonly secondServingMs: number | undefined;
   readonly containersStarted: number;
   readonly decisions: number;
@@ -88,9 +89,11 @@ export function figuresOf(
   const second = answered.find(({ by }) => by !== first?.by);
   const decided = events.filter(({ type, figures }) => type === 'scale.decided' && figures['by'] === 'load');
   const recognised = decided[0];
+  const secondReady = events.filter(({ type }) => type === 'container.ready')[1];
   return {
     firstAnswerMs: first?.endedMs,
     recognisedMs: recognised && recognised.atMs - beganAtMs,
+    secondReadyMs: secondReady && secondReady.atMs - beganAtMs,
     secondServingMs: second?.endedMs,
     containersStarted: events.filter(({ type }) => type === 'container.starting').length,
     decisions: decided.length,

@@ -50,12 +50,15 @@ describe('a crowd', () => {
       event(70, 'scale.decided', null, { by: 'instruction' }),
       event(210, 'scale.decided', null, { by: 'load' }),
       event(220, 'container.starting', 'ctr_2'),
+      event(230, 'container.ready', 'ctr_1'),
+      event(260, 'container.ready', 'ctr_2'),
       event(400, 'container.failed', 'ctr_2'),
       event(900, 'scale.decided', null, { by: 'load' }),
     ];
     expect(figuresOf(visits, events, 1_000)).toEqual({
       firstAnswerMs: 80,
       recognisedMs: 210,
+      secondReadyMs: 260,
       secondServingMs: 300,
       containersStarted: 2,
       decisions: 2,
