@@ -80,6 +80,11 @@ export const MIGRATIONS: readonly string[] = [
   `
   UPDATE records SET body = json_insert(body, '$.policy.keepWarm', json('[]')) WHERE kind = 'app';
   `,
+  // How much CPU is lent while an app starts: until then, none.
+  `
+  UPDATE records SET body = json_insert(body, '$.policy.boost', json('{"cpu":null,"afterReadyMs":1000}'))
+    WHERE kind = 'app';
+  `,
 ];
 
 /** "Mayf" in the file's header: says whose database it is. */

@@ -98,6 +98,19 @@ describe('a schema that changes', () => {
     expect(await store.get('tenant', 'ten_1')).toMatchObject({ quota: null });
   });
 
+  it('gives apps of the first version every field that a policy has today', async () => {
+    const path = newPath();
+    const db = new Database(path);
+    migrate(db, path, MIGRATIONS.slice(0, 1));
+    const { policy: today, ...rest } = app('app_1');
+    const { scaling: _1, cooldownMs: _2, wake: _3, keepWarm: _4, boost: _5, ...policy } = today;
+    const insert = db.prepare('INSERT INTO records (kind, id, body) VALUES (?, ?, ?)');
+    insert.run('app', 'app_1', JSON.stringify({ ...rest, policy, generation: 1 }));
+    db.close();
+    const found = (await open({ path }).get('app', 'app_1'))?.policy;
+    expect(pathsOf(found)).toEqual(pathsOf(DEFAULT_POLICY));
+  });
+
   it('gives the one container of an app and node the first place of the app', async () => {
     const path = newPath();
     const db = new Database(path);
@@ -346,4 +359,12 @@ function asOrdinaryUser(work: () => void): void {
   } finally {
     process.seteuid?.(0);
   }
+}
+
+/** Of all fields of an object and of those in it. */
+function pathsOf(value: unknown, path = ''): string[] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [path];
+  return Object.entries(value)
+    .flatMap(([name, inner]) => pathsOf(inner, `${path}/${name}`))
+    .sort();
 }
