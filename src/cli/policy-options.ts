@@ -37,6 +37,7 @@ const SHAPES: Readonly<Record<Leaf<Policy>, Shape>> = {
   'boost.afterReadyMs': 'duration',
   minReplicas: 'number',
   maxReplicas: 'number',
+  spares: 'number',
   'scaling.mode': 'mode',
   'scaling.cpuMax': 'number or none',
   'scaling.memoryMaxBytes': 'bytes or none',

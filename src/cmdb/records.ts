@@ -56,6 +56,8 @@ export interface Policy {
   readonly minReplicas: number;
   /** Containers that may take requests at once. A successor that is starting comes on top of that, one per app. */
   readonly maxReplicas: number;
+  /** Containers kept ready beyond what load needs, while the app is used. */
+  readonly spares: number;
   readonly scaling: {
     /** What load may do by itself; an instruction may do either. */
     readonly mode: ScalingMode;

@@ -85,6 +85,10 @@ export const MIGRATIONS: readonly string[] = [
   UPDATE records SET body = json_insert(body, '$.policy.boost', json('{"cpu":null,"afterReadyMs":1000}'))
     WHERE kind = 'app';
   `,
+  // How many containers are ready beyond what load needs: until then, none.
+  `
+  UPDATE records SET body = json_insert(body, '$.policy.spares', 0) WHERE kind = 'app';
+  `,
 ];
 
 /** "Mayf" in the file's header: says whose database it is. */

@@ -30,6 +30,7 @@ export function resolvePolicy(
     },
     minReplicas: input.minReplicas ?? from.minReplicas,
     maxReplicas: input.maxReplicas ?? from.maxReplicas,
+    spares: input.spares ?? from.spares,
     scaling: {
       mode: input.scaling?.mode ?? from.scaling.mode,
       cpuMax: input.scaling?.cpuMax === undefined ? from.scaling.cpuMax : input.scaling.cpuMax,
@@ -80,6 +81,7 @@ function defaultsFor(input: PolicyInput): Policy {
     maxReplicas: Math.max(
       maxReplicas,
       input.minReplicas ?? 0,
+      1 + (input.spares ?? 0),
       ...(input.keepWarm ?? []).map(({ replicas = 1 }) => replicas),
     ),
     idlePauseMs: Math.min(idlePauseMs, input.idleStopMs ?? idlePauseMs),
@@ -125,7 +127,7 @@ function gradeContradictions(input: PolicyInput, grade: Grade | undefined): Fiel
 
 function contradictions(policy: Policy): FieldError[] {
   const errors: FieldError[] = [];
-  const { concurrency, idlePauseMs, idleStopMs, minReplicas, maxReplicas, scaling } = policy;
+  const { concurrency, idlePauseMs, idleStopMs, minReplicas, maxReplicas, spares, scaling } = policy;
   if (concurrency.target > concurrency.limit) {
     const reason = `must be at most concurrency.limit (${concurrency.limit}), but is ${concurrency.target}`;
     errors.push({ field: 'policy.concurrency.target', reason });
@@ -137,6 +139,14 @@ function contradictions(policy: Policy): FieldError[] {
   if (minReplicas > maxReplicas) {
     const reason = `must be at most maxReplicas (${maxReplicas}), but is ${minReplicas}`;
     errors.push({ field: 'policy.minReplicas', reason });
+  }
+  if (spares > 0 && (scaling.mode === 'off' || scaling.mode === 'up')) {
+    const reason = `must be 0 in scaling.mode ${scaling.mode}, which adds no containers, but is ${spares}`;
+    errors.push({ field: 'policy.spares', reason });
+  }
+  if (spares >= maxReplicas) {
+    const reason = `must be less than maxReplicas (${maxReplicas}), but is ${spares}`;
+    errors.push({ field: 'policy.spares', reason });
   }
   for (const [index, { replicas }] of policy.keepWarm.entries()) {
     if (replicas <= maxReplicas) continue;

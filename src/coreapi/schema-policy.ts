@@ -22,6 +22,7 @@ export const DEFAULT_POLICY = {
   boost: { cpu: null, afterReadyMs: 1_000 },
   minReplicas: 0,
   maxReplicas: 3,
+  spares: 0,
   scaling: { mode: 'out', cpuMax: null, memoryMaxBytes: null, highWater: 0.8, lowWater: 0.5 },
   cooldownMs: { out: 1_000, in: MINUTE_MS, up: 1_000, down: MINUTE_MS },
   concurrency: { target: 20, limit: 100 },
@@ -205,6 +206,11 @@ export const policyInput = z
       DEFAULT_POLICY.maxReplicas,
       'Containers it may be scaled out to.',
     ).optional(),
+    spares: whole(
+      { min: 0, max: REPLICAS_MAX - 1 },
+      DEFAULT_POLICY.spares,
+      'Containers kept ready beyond what load needs, while the app is used. Needs a scaling mode that adds containers.',
+    ).optional(),
     scaling: scaling.optional(),
     cooldownMs: cooldownMs.optional(),
     concurrency: concurrency.optional(),
@@ -246,7 +252,7 @@ export const policyInput = z
     id: 'PolicyInput',
     description:
       'How the app may run. A field that is left out keeps its value, or has its default in a new app. ' +
-      'Together: target ≤ limit, idlePauseMs ≤ idleStopMs, minReplicas ≤ maxReplicas, cpu ≤ cpuMax, memoryBytes ≤ memoryMaxBytes, lowWater ≤ 0.8 × highWater.',
+      'Together: target ≤ limit, idlePauseMs ≤ idleStopMs, minReplicas ≤ maxReplicas, spares < maxReplicas, cpu ≤ cpuMax, memoryBytes ≤ memoryMaxBytes, lowWater ≤ 0.8 × highWater.',
   });
 
 export type PolicyInput = z.input<typeof policyInput>;

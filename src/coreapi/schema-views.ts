@@ -32,6 +32,7 @@ export const policyView = z
     boost: z.object({ cpu: cores.nullable(), afterReadyMs: z.int() }),
     minReplicas: z.int(),
     maxReplicas: z.int(),
+    spares: z.int(),
     scaling: z.object({
       mode: z.enum(['off', 'out', 'up', 'up-then-out']),
       cpuMax: cores.nullable(),

@@ -28,6 +28,24 @@ describeOnEngines('load', (shared) => {
     expect(new Set((await Promise.all(waiting)).map(({ id }) => id))).toEqual(new Set([first.id]));
   });
 
+  it('of one request brings the spares that are to be ready beside it, and they sleep when it does', async () => {
+    const platform = shared();
+    await platform.create('spared', {
+      policy: { maxReplicas: 3, spares: 1, scaling: { mode: 'out' }, idlePauseMs: null, idleStopMs: 1_500 },
+    });
+    await platform.who('spared');
+    const decided = await platform.saw('spared', 'scale.decided');
+    expect(decided).toMatchObject({ figures: { by: 'load', spares: 1, fromReplicas: 1, toReplicas: 2 } });
+    const states = async () => (await platform.containers('spared')).map(({ state }) => state);
+    await until('a second container to be ready', async () => (await states()).join() === 'ready,ready');
+    await until('both to be gone', async () => (await states()).every((state) => state === 'stopped'));
+    const decisions = (await platform.events('spared')).filter(({ type }) => type === 'scale.decided');
+    expect(decisions.map(({ figures }) => [figures.by, figures.toReplicas])).toEqual([
+      ['load', 2],
+      ['silence', 0],
+    ]);
+  });
+
   it('that needs more CPU than there is makes the container stronger, which goes on as it is', async () => {
     const platform = shared();
     await platform.create('strained', {

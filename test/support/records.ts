@@ -11,6 +11,7 @@ export function policy(change: Partial<Policy> = {}): Policy {
     boost: { cpu: null, afterReadyMs: 1_000 },
     minReplicas: 0,
     maxReplicas: 3,
+    spares: 0,
     scaling: { mode: 'out', cpuMax: null, memoryMaxBytes: null, highWater: 0.8, lowWater: 0.5 },
     cooldownMs: { out: 3_000, in: 60_000, up: 3_000, down: 60_000 },
     concurrency: { target: 20, limit: 100 },

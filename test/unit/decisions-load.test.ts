@@ -430,3 +430,44 @@ describe('whatever the load', () => {
     expect(app.during(60_000, QUIET)).toEqual([]);
   });
 });
+
+describe('spares', () => {
+  const spared = { maxReplicas: 20, spares: 2 };
+
+  it('are there after the first look, and once', () => {
+    const app = new Observed(spared);
+    const wishes = app.during(30_000, QUIET);
+    expect(wishes).toHaveLength(1);
+    expect(wishes[0]).toMatchObject({
+      afterMs: 100,
+      wish: { wanted: { replicas: 3 }, reason: '2 spares are kept ready while it is used' },
+    });
+  });
+
+  it('are on top of what a crowd needs, and of what is left after it', () => {
+    const crowd: Flow = { perSecond: 120, cpuMs: 20, servedMs: 40 };
+    const [plain, app] = [new Observed({ maxReplicas: 20 }), new Observed(spared)];
+    for (const one of [plain, app]) {
+      one.during(30_000, QUIET);
+      one.during(30_000, crowd);
+    }
+    expect(app.extent.replicas).toBeGreaterThanOrEqual(7 + 2);
+    const grown = app.extent.replicas;
+    for (const one of [plain, app]) one.during(180_000, QUIET);
+    expect(plain.extent.replicas).toBe(1);
+    expect(app.extent.replicas).toBe(3);
+    expect(grown).toBeGreaterThan(3);
+  });
+
+  it('are as many as there is room for below the most that may be', () => {
+    const app = new Observed({ maxReplicas: 2, spares: 1 });
+    app.during(5_000, QUIET);
+    expect(app.extent.replicas).toBe(2);
+    expect(app.during(30_000, { perSecond: 120, cpuMs: 20, servedMs: 40 })).toEqual([]);
+  });
+
+  it('are none in a mode that adds no containers, nor of an app that is not awake', () => {
+    expect(new Observed({ spares: 1, scaling: UP.scaling }).during(5_000, QUIET)).toEqual([]);
+    expect(new Observed({ spares: 1 }, { replicas: 0 }).during(5_000, QUIET)).toEqual([]);
+  });
+});

@@ -103,7 +103,7 @@ describe('a schema that changes', () => {
     const db = new Database(path);
     migrate(db, path, MIGRATIONS.slice(0, 1));
     const { policy: today, ...rest } = app('app_1');
-    const { scaling: _1, cooldownMs: _2, wake: _3, keepWarm: _4, boost: _5, ...policy } = today;
+    const { scaling: _1, cooldownMs: _2, wake: _3, keepWarm: _4, boost: _5, spares: _6, ...policy } = today;
     const insert = db.prepare('INSERT INTO records (kind, id, body) VALUES (?, ?, ?)');
     insert.run('app', 'app_1', JSON.stringify({ ...rest, policy, generation: 1 }));
     db.close();

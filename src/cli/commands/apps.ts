@@ -264,7 +264,10 @@ function describe(app: AppView, context: Context): string {
             `${policy.boost.cpu} CPU while it starts and ${formatDuration(policy.boost.afterReadyMs)} longer`,
           ],
         ] satisfies [string, string][])),
-    ['containers', `${policy.minReplicas} kept ready, ${policy.maxReplicas} at most`],
+    [
+      'containers',
+      `${policy.minReplicas} kept ready, ${policy.maxReplicas} at most${policy.spares > 0 ? `, ${policy.spares} more than load needs` : ''}`,
+    ],
     ['scaling', scaling(policy)],
     ['concurrency', `${policy.concurrency.target} aimed at, never more than ${policy.concurrency.limit}`],
     ['idle', `paused after ${never(policy.idlePauseMs)}, stopped after ${never(policy.idleStopMs)}`],

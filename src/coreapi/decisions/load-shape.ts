@@ -9,7 +9,7 @@ import type { Extent } from './scale.ts';
 /** The parts of a policy that load is bounded by. */
 export type LoadPolicy = Pick<
   Policy,
-  'cpu' | 'memoryBytes' | 'minReplicas' | 'maxReplicas' | 'scaling' | 'concurrency'
+  'cpu' | 'memoryBytes' | 'minReplicas' | 'maxReplicas' | 'spares' | 'scaling' | 'concurrency'
 >;
 
 /** Shares of what a container has: of its CPU and memory; and of its places, where the target takes the place of `aim`. */

@@ -18,6 +18,7 @@ import {
   type Ceiling,
   type LoadPolicy,
 } from './load-shape.ts';
+import { withoutSpares, withSpares } from './load-spares.ts';
 import { LoadWindow, type Observation } from './load-window.ts';
 import { coresText, countText, round } from './load-words.ts';
 import type { Extent } from './scale.ts';
@@ -66,6 +67,10 @@ export class AppLoad {
    * that is not granted is said again for as long as it lasts. An observation not later than the one before is left aside.
    */
   observe(observation: Observation, context: LoadContext): LoadWish | undefined {
+    return withSpares(this.#weigh(observation, withoutSpares(context)), observation, context);
+  }
+
+  #weigh(observation: Observation, context: LoadContext): LoadWish | undefined {
     const { policy, extent, ready } = context;
     const water = waterOf(policy);
     if (!this.#window.add(observation, water.high)) return undefined;
