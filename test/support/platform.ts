@@ -278,9 +278,11 @@ export class Platform implements AsyncDisposable {
       return;
     }
     process.kill(Number(engineId), 'SIGKILL');
-    // A process on its way out accepts connections until its files are closed; a zombie's are.
-    await until(`${containerId} to be dead`, () =>
-      [undefined, 'Z', 'X'].includes(readStat(Number(engineId))?.state),
+    // It accepts connections until its files are closed, which the last of its threads does: a zombie may have others yet.
+    await until(
+      `${containerId} to be dead`,
+      () =>
+        [undefined, 'Z', 'X'].includes(readStat(Number(engineId))?.state) && threadsOf(engineId).length <= 1,
     );
   }
 
@@ -316,4 +318,12 @@ export class Platform implements AsyncDisposable {
 export async function past({ address }: ContainerView, path: string): Promise<Answer> {
   if (address === null) throw new Error('the container has no address');
   return get(address.port, path, {}, address.host);
+}
+
+function threadsOf(pid: string): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
 }
