@@ -5,7 +5,7 @@
  */
 import { ERROR_CODES } from '../errors.ts';
 import type { ErrorCode, PlatformError } from '../errors.ts';
-import { escaped, PAGE_STYLE } from './html.ts';
+import { escaped, htmlPage, PAGE_STYLE } from './html.ts';
 
 /** What visitors are told where the error's own message is not for them. */
 const DETAILS: Partial<Record<ErrorCode, string>> = {
@@ -131,22 +131,14 @@ function page({
     retryAfterS === undefined
       ? ''
       : `\n    <p>Try again in ${retryAfterS === 1 ? 'a second' : `${retryAfterS} seconds`}.</p>`;
-  return `<!doctype html>
-<html lang="en">
-  <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <meta name="robots" content="noindex">
-    <title>${status} – ${escaped(title)}</title>
-    <style>${PAGE_STYLE}footer { margin-top: 2rem; opacity: .6; font-size: .85rem; }</style>
-  </head>
-  <body>
-    <h1>${escaped(title)}</h1>
+  return htmlPage({
+    title: `${status} – ${escaped(title)}`,
+    style: `${PAGE_STYLE}footer { margin-top: 2rem; opacity: .6; font-size: .85rem; }`,
+    body: `    <h1>${escaped(title)}</h1>
     <p>${escaped(detail)}</p>${again}
     <footer>${status} · <code>${code}</code></footer>
-  </body>
-</html>
-`;
+`,
+  });
 }
 
 function sentence(message: string): string {

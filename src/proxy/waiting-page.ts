@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { ERROR_CODES } from '../errors.ts';
-import { escaped, PAGE_STYLE } from './html.ts';
+import { escaped, htmlPage, PAGE_STYLE } from './html.ts';
 import { StandIn } from './stand-in.ts';
 
 /** For robots, which come back, and for browsers without scripts. */
@@ -83,24 +83,16 @@ export function waitingPage(appName: string): StandIn {
 }
 
 function page(name: string): string {
-  return `<!doctype html>
-<html lang="en">
-  <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <meta name="robots" content="noindex">
-    <noscript><meta http-equiv="refresh" content="${RETRY_AFTER_S}"></noscript>
-    <title>Starting ${name}</title>
-    <style>${STYLE}</style>
-  </head>
-  <body>
-    <h1>${name} is being started</h1>
+  return htmlPage({
+    title: `Starting ${name}`,
+    style: STYLE,
+    head: `    <noscript><meta http-equiv="refresh" content="${RETRY_AFTER_S}"></noscript>\n`,
+    body: `    <h1>${name} is being started</h1>
     <p role="status">It slept, because nobody used it. This page continues by itself.</p>
     <button type="button" hidden>Try again</button>
     <script>${SCRIPT}</script>
-  </body>
-</html>
-`;
+`,
+  });
 }
 
 /** https://www.w3.org/TR/CSP3/#grammardef-hash-source */

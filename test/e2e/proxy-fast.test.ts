@@ -310,13 +310,15 @@ describe('what goes to node:http', () => {
   it('a head that came in pieces is handed over whole', async () => {
     await using world = await app(echo);
     await using client = await RawClient.open(world.proxy.port);
+    let sent = 0;
     for (const piece of [
       'GET http://a.t',
       'est/odd HTTP/1.1\r\nHo',
       'st: a.test\r\nConnection: close\r\n\r\n',
     ]) {
       client.send(piece);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      sent += piece.length;
+      await until('it to have come', () => world.proxy.snapshot().receivedBytes >= sent);
     }
     expect(await client.rest()).toContain(`<GET /odd ${sha('')}>`);
   });
