@@ -15,11 +15,12 @@ describeOnEngines('a container that starts with more CPU', (shared, engine) => {
     const { id } = await platform.container('keen');
     const starting = await platform.limits(id);
     expect(starting.cpu).toBe(1);
+    const releasedAtMs = Date.now();
     gate.release();
     await answer;
     const ended = await platform.saw('keen', 'container.boost_ended');
-    const [ready] = (await platform.events('keen')).filter(({ type }) => type === 'container.ready');
-    expect(ended.atMs - (ready?.atMs ?? 0)).toBeGreaterThanOrEqual(900);
+    // It became ready after that; the event of it may be younger than that moment.
+    expect(ended.atMs - releasedAtMs).toBeGreaterThanOrEqual(1_000);
     expect(await platform.limits(id)).toEqual({ ...starting, cpu: 0.3 });
     const after = await platform.container('keen');
     expect(after).toMatchObject({ id, resources: { cpu: 0.3 } });
