@@ -61,9 +61,11 @@ export class Browser implements AsyncDisposable {
 
   /** What an expression of JavaScript is on the page at this moment; undefined while there is no page to ask. */
   async evaluate(expression: string): Promise<unknown> {
-    const port = await readFile(join(this.#profile, 'DevToolsActivePort'), 'utf8').catch(() => undefined);
+    // The file is there, empty, before Chromium has written its port and its path into it.
+    const file = await readFile(join(this.#profile, 'DevToolsActivePort'), 'utf8').catch(() => '');
+    const port = /^(\d+)\n\/devtools/.exec(file)?.[1];
     if (port === undefined) return undefined;
-    const list = await fetch(`http://127.0.0.1:${port.split('\n')[0] ?? ''}/json/list`);
+    const list = await fetch(`http://127.0.0.1:${port}/json/list`);
     const pages = (await list.json()) as { type: string; webSocketDebuggerUrl: string }[];
     const page = pages.find(({ type }) => type === 'page');
     if (page === undefined) return undefined;
