@@ -3,8 +3,7 @@
  * `release`. Whoever holds one must release it exactly when the last byte has passed, or the connection broke.
  */
 import type { Activation, Endpoint, Route } from './control-plane.ts';
-import type { Work } from './in-flight.ts';
-import type { Upstream } from './upstream.ts';
+import type { Upstream, Work } from './upstream.ts';
 
 /** What the dispatcher wants to know of a request. */
 export interface AcquireRequest {

@@ -3,8 +3,13 @@
  * last active. Activity is counted where the traffic passes, and an open stream is activity for as long as it is open.
  */
 import type { DrainResult, Endpoint } from './control-plane.ts';
-import { InFlight } from './in-flight.ts';
-import type { Work } from './in-flight.ts';
+import { Roll } from './roll.ts';
+import type { Placed } from './roll.ts';
+
+/** A request in flight. Its owner breaks it off when told. */
+export interface Work extends Placed {
+  onAbort: (() => void) | undefined;
+}
 
 export class Upstream {
   readonly appId: string;
@@ -17,7 +22,7 @@ export class Upstream {
    * one of them refuses to let go of it, and it is named again to the others, who know nothing of a request.
    */
   lastActiveAtMs = 0;
-  readonly inFlight = new InFlight();
+  readonly inFlight = new Roll<Work>();
   /** Whoever shares out its slots wants to hear when one is free. */
   watched = false;
   #drains: ((result: DrainResult) => void)[] = [];
@@ -78,7 +83,7 @@ export class Upstream {
 
   /** Breaks off what is in flight. */
   abort(): void {
-    this.inFlight.abort();
+    for (const work of this.inFlight.all()) work.onAbort?.();
   }
 
   #settleDrains(): void {

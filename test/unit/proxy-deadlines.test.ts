@@ -70,18 +70,20 @@ describe('a deadline', () => {
   it('passes for all that are due after a long standstill, whatever one of them does to the others', async () => {
     const { clock, deadlines } = wheel();
     const fired: number[] = [];
-    const many = Array.from({ length: 100 }, (_, i) => {
-      const one = new (class extends Timed {
-        override expired(): void {
-          fired.push(i);
-          const next = many[i + 1];
-          if (i % 2 === 0 && next !== undefined) deadlines.remove(next);
-        }
-      })();
-      return one;
-    });
+    const many = Array.from(
+      { length: 100 },
+      (_, i) =>
+        new (class extends Timed {
+          override expired(): void {
+            fired.push(i);
+            const partner = many[i ^ 1];
+            if (partner !== undefined) deadlines.remove(partner);
+          }
+        })(),
+    );
     for (const one of many) deadlines.set(one, clock.monotonicMs() + 100);
     await clock.advance(100_000);
-    expect(fired).toEqual(Array.from({ length: 50 }, (_, i) => 2 * i));
+    // One of each pair, whichever came first.
+    expect(fired.map((i) => i >> 1).sort((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, i) => i));
   });
 });

@@ -95,11 +95,15 @@ export class Doors {
       return;
     }
     this.#connections++;
-    socket.once('close', () => this.#connections--);
+    socket.on('close', this.#left);
     const address = plainAddress(remoteAddress);
     if (isListed(proxyProtocolFrom, address)) this.#awaitOrigin(socket, address, tls);
     else this.#secure(socket, address, tls);
   }
+
+  readonly #left = (): void => {
+    this.#connections--;
+  };
 
   #awaitOrigin(socket: Socket, balancer: string, tls: TlsStage | undefined): void {
     const { clock, limits, log, counters } = this.#options;

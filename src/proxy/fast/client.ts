@@ -10,6 +10,7 @@ import { COMPLETE, INCOMPLETE } from '../http1/head-result.ts';
 import { Origin } from '../http1/origin.ts';
 import { PartialHead } from '../http1/partial-head.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import type { Placed } from '../roll.ts';
 import { readInto } from './accepted.ts';
 import type { FastContext } from './context.ts';
 import { Timed } from './deadlines.ts';
@@ -41,7 +42,8 @@ const NOTHING = Buffer.alloc(0);
 /** What is allocated for the head of a request that is under way; more where it is longer. */
 const KEPT_HEAD_BYTES = 1024;
 
-export class Client extends Timed {
+export class Client extends Timed implements Placed {
+  place = 0;
   readonly socket: Socket;
   readonly peer: Peer;
   readonly origin: Origin;

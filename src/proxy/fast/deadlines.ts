@@ -17,6 +17,8 @@ export abstract class Timed {
   /** When the wheel looks at it next; `Infinity`: it is not in the wheel. */
   lookMs = Infinity;
   slot = 0;
+  slotBefore: Timed | undefined;
+  slotAfter: Timed | undefined;
 
   /** The deadline has passed; there is none from here on until another is set. */
   abstract expired(): void;
@@ -24,7 +26,8 @@ export abstract class Timed {
 
 export class Deadlines {
   readonly #clock: Clock;
-  readonly #slots: Set<Timed>[] = Array.from({ length: SLOTS }, () => new Set());
+  /** The first of each slot's. Lists of links, not Sets, for what `Roll` says of those. */
+  readonly #slots = new Array<Timed | undefined>(SLOTS).fill(undefined);
   #waiting = 0;
   /** What the clock said when the wheel turned last. */
   #seenMs = 0;
@@ -66,14 +69,21 @@ export class Deadlines {
     const tick = Math.min(Math.max(wanted, this.#tick + 1), this.#tick + SLOTS - 1);
     one.slot = tick % SLOTS;
     one.lookMs = tick * TICK_MS;
-    this.#slots[one.slot]?.add(one);
+    const first = this.#slots[one.slot];
+    one.slotAfter = first;
+    if (first !== undefined) first.slotBefore = one;
+    this.#slots[one.slot] = one;
     this.#cancel ??= this.#clock.after(TICK_MS, this.#turn);
   }
 
   #take(one: Timed): void {
     if (one.lookMs === Infinity) return;
     one.lookMs = Infinity;
-    this.#slots[one.slot]?.delete(one);
+    const { slotBefore, slotAfter } = one;
+    if (slotBefore === undefined) this.#slots[one.slot] = slotAfter;
+    else slotBefore.slotAfter = slotAfter;
+    if (slotAfter !== undefined) slotAfter.slotBefore = slotBefore;
+    one.slotBefore = one.slotAfter = undefined;
     this.#waiting--;
   }
 
@@ -86,10 +96,9 @@ export class Deadlines {
     if (last - this.#tick > SLOTS) this.#tick = last - SLOTS;
     while (this.#tick < last) {
       this.#tick++;
-      const slot = this.#slots[this.#tick % SLOTS];
-      if (slot === undefined || slot.size === 0) continue;
-      for (const one of [...slot]) {
-        if (one.lookMs === Infinity) continue; // what came before it has taken it out
+      const slot = this.#tick % SLOTS;
+      // What is put on while this goes on is put elsewhere; what is taken out is not found here any more.
+      for (let one = this.#slots[slot]; one !== undefined; one = this.#slots[slot]) {
         this.#take(one);
         if (one.deadlineMs <= nowMs) {
           one.deadlineMs = Infinity;

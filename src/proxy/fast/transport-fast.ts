@@ -7,6 +7,7 @@ import { BufferSweep } from '../buffer-sweep.ts';
 import type { ProxyCounters } from '../counters.ts';
 import type { Peer } from '../doors/peer.ts';
 import type { LatencyHistogram } from '../latency.ts';
+import { Roll } from '../roll.ts';
 import { HttpTransport } from '../transport-http.ts';
 import type { Transport, TransportOptions } from '../transport.ts';
 import { Client } from './client.ts';
@@ -25,7 +26,7 @@ export class FastTransport implements Transport {
   readonly #fallback: HttpTransport;
   readonly #upstreams: UpstreamConnections;
   readonly #context: FastContext;
-  readonly #clients = new Set<Client>();
+  readonly #clients = new Roll<Client>();
   readonly #acceptHttp2: Transport['accept'];
   #open = 0;
   #closing = false;
@@ -67,11 +68,11 @@ export class FastTransport implements Transport {
 
   async close(): Promise<void> {
     this.#closeIdle();
-    for (const client of this.#clients) client.closeSoon();
+    for (const client of this.#clients.all()) client.closeSoon();
     const fallback = this.#fallback.close();
     // An answer that a client does not take would keep its connection: what has not left by now does not.
     await new Promise((resolve) => setImmediate(resolve));
-    for (const client of this.#clients) client.abort();
+    for (const client of this.#clients.all()) client.abort();
     this.#upstreams.close();
     await Promise.all([fallback, this.#idle()]);
   }
@@ -84,7 +85,7 @@ export class FastTransport implements Transport {
     this.#closing = true;
     this.#closesIdle = true;
     // Busy connections are told to close with their answer.
-    for (const client of this.#clients) if (client.idle) client.closeSoon();
+    for (const client of this.#clients.all()) if (client.idle) client.closeSoon();
   }
 
   #createContext(deadlines: Deadlines, memory: ReadMemory): FastContext {
@@ -124,7 +125,7 @@ export class FastTransport implements Transport {
         if (to === HTTP2) this.#acceptHttp2(client.socket, client.peer);
         else this.#fallback.accept(client.socket, client.peer);
       },
-      gone: (client) => void this.#clients.delete(client),
+      gone: (client) => this.#clients.delete(client),
     };
   }
 }

@@ -18,26 +18,26 @@ const PROTO_LINE = ascii('X-Forwarded-Proto: ');
 const FORWARDED_LINE = ascii('Forwarded: ');
 /** The names, separators and line ends of all four. */
 const FIXED_BYTES = 192;
+const NOTHING: Buffer = Buffer.alloc(0);
 
 export class Origin {
   readonly trusted: boolean;
-  readonly #peer: Buffer;
-  readonly #protocol: Buffer;
+  readonly #peer: Peer;
   /** The lines for the Host with this serial number. */
   #serial = -1;
-  #lines = ascii('');
-  #host = ascii('');
-  #element = ascii('');
+  #lines = NOTHING;
+  /** What stands in them. */
+  #host = '';
+  #element = '';
 
-  constructor({ address, protocol, trusted }: Peer) {
-    this.#peer = ascii(address);
-    this.#protocol = ascii(protocol);
-    this.trusted = trusted;
+  constructor(peer: Peer) {
+    this.#peer = peer;
+    this.trusted = peer.trusted;
   }
 
   /** No more than this is written beside what the head itself has of it. */
   maxBytes(head: RequestHead): number {
-    return FIXED_BYTES + 3 * this.#peer.length + 3 * head.fields.memo.rawBytes;
+    return FIXED_BYTES + 3 * this.#peer.address.length + 3 * head.fields.memo.rawBytes;
   }
 
   /** Writes the four lines to `out` at `at`; returns where they end. */
@@ -49,25 +49,33 @@ export class Origin {
 
   #prepare(head: RequestHead): void {
     const host = head.fields.memo.raw;
-    const peer = this.#peer.toString('latin1');
-    const protocol = this.#protocol.toString('latin1');
+    const { address, protocol } = this.#peer;
     // RFC 7239 §6: an IPv6 address is bracketed and quoted; a Host with a port is no token, so quoted.
-    const node = peer.includes(':') ? `"[${peer}]"` : peer;
+    const node = address.includes(':') ? `"[${address}]"` : address;
     const element = `for=${node};host=${/^[\w.-]+$/.test(host) ? host : `"${host}"`};proto=${protocol}`;
     this.#serial = head.fields.memo.serial;
-    this.#host = ascii(host);
-    this.#element = ascii(element);
+    this.#host = host;
+    this.#element = element;
     this.#lines = ascii(
-      `X-Forwarded-For: ${peer}\r\nX-Forwarded-Host: ${host}\r\nX-Forwarded-Proto: ${protocol}\r\nForwarded: ${element}\r\n`,
+      `X-Forwarded-For: ${address}\r\nX-Forwarded-Host: ${host}\r\nX-Forwarded-Proto: ${protocol}\r\nForwarded: ${element}\r\n`,
     );
   }
 
   /** What the peer said, and then what we say; of host and protocol only what was said first. */
   #writeAfter(head: RequestHead, source: Buffer, start: number, out: Buffer, at: number): number {
-    let end = this.#list(head, source, start, out, at, FOR_LINE, X_FORWARDED_FOR, this.#peer);
-    end = this.#first(head, source, start, out, end, HOST_LINE, X_FORWARDED_HOST, this.#host);
-    end = this.#first(head, source, start, out, end, PROTO_LINE, X_FORWARDED_PROTO, this.#protocol);
-    return this.#list(head, source, start, out, end, FORWARDED_LINE, FORWARDED, this.#element);
+    let end = this.#list(head, source, start, out, at, FOR_LINE, X_FORWARDED_FOR, ascii(this.#peer.address));
+    end = this.#first(head, source, start, out, end, HOST_LINE, X_FORWARDED_HOST, ascii(this.#host));
+    end = this.#first(
+      head,
+      source,
+      start,
+      out,
+      end,
+      PROTO_LINE,
+      X_FORWARDED_PROTO,
+      ascii(this.#peer.protocol),
+    );
+    return this.#list(head, source, start, out, end, FORWARDED_LINE, FORWARDED, ascii(this.#element));
   }
 
   #list(
