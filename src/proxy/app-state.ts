@@ -7,6 +7,7 @@ import type { AppTotal } from './app-totals.ts';
 import { Balancer } from './balancer.ts';
 import type { HoldQueue } from './hold-queue.ts';
 import type { Flight, Lease, Wait } from './lease.ts';
+import type { RefusalPace } from './refusal-pace.ts';
 import type { Upstream } from './upstream.ts';
 
 export class AppState {
@@ -14,6 +15,7 @@ export class AppState {
   readonly total: AppTotal;
   readonly load: AppLoad;
   readonly queue: HoldQueue<Wait, Lease>;
+  readonly refusals: RefusalPace;
   /** Usable ones, and those that still have work in flight. */
   readonly upstreams: Upstream[] = [];
   /** The activation under way. */
@@ -24,11 +26,12 @@ export class AppState {
   fruitless = 0;
   readonly #balancer = new Balancer();
 
-  constructor(total: AppTotal, queue: HoldQueue<Wait, Lease>) {
+  constructor(total: AppTotal, queue: HoldQueue<Wait, Lease>, refusals: RefusalPace) {
     this.id = total.appId;
     this.total = total;
     this.load = new AppLoad(total.appId);
     this.queue = queue;
+    this.refusals = refusals;
   }
 
   /** The container with a free slot that is to take the next request. */

@@ -23,6 +23,7 @@ import type { HoldBudget } from './hold-queue.ts';
 import { LatencyHistogram } from './latency.ts';
 import { Lease } from './lease.ts';
 import type { AcquireRequest, ColdStart, Flight, LeaseGiver, Wait } from './lease.ts';
+import { RefusalPace } from './refusal-pace.ts';
 import { shuttingDown } from './refusals.ts';
 import type { SlotShares } from './slot-shares.ts';
 import { Upstream } from './upstream.ts';
@@ -143,8 +144,10 @@ export class Fleet implements LeaseGiver {
       this.#serve(app);
       // After the activation has been asked for: of an app that nobody has woken, nobody is told.
       if (app.load.cancel === undefined) this.#observe(app);
-    } else this.#forgetIfDone(app); // refused: `held` is a rejection
-    return held;
+      return held;
+    }
+    this.#forgetIfDone(app);
+    return app.refusals.tell(held, request);
   }
 
   /** Hands free slots to those who wait; where nothing usable is left to wait for, has a container made ready. */
@@ -409,6 +412,7 @@ export class Fleet implements LeaseGiver {
         resized: (held) => app.load.waiting(held, this.#clock.nowMs()),
         emptied: () => this.#forgetIfDone(app),
       }),
+      new RefusalPace(this.#clock),
     );
     this.#apps.set(appId, app);
     return app;

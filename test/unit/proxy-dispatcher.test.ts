@@ -484,6 +484,35 @@ describe('the bounds of holding', () => {
     expect(bench.dispatcher.stats()).toMatchObject({ held: 3, holdOverflowsTotal: 1 });
   });
 
+  it('are told at once, but those of a flood so that a client that waits for an answer is slowed down', async () => {
+    const bench = new Bench();
+    const never = () => new Promise<Activation>(() => undefined);
+    for (const name of ['a', 'b']) {
+      bench.control.app(name, { route: { holdRequests: 1 }, activate: never });
+      bench.ask(`${name}.test`);
+    }
+    await settle();
+    const ask = (host: string, times: number) => Array.from({ length: times }, () => bench.ask(host));
+    const refused = (asked: readonly Asked[]) =>
+      asked.filter(({ error }) => error?.code === 'hold_full').length;
+    const flood = ask('a.test', 1_000);
+    const others = ask('b.test', 10);
+    await settle();
+    expect([refused(flood), refused(others)]).toEqual([100, 10]);
+    await bench.clock.advance(500);
+    expect(refused(flood)).toBe(150);
+    flood[999]?.gone.abort(new PlatformError('client_closed_request', 'gone'));
+    await settle();
+    expect(flood[999]?.error?.code).toBe('client_closed_request');
+    // Nobody waits longer than a second for a refusal.
+    await bench.clock.advance(500);
+    expect(refused(flood)).toBe(999);
+    await bench.clock.advance(2_000);
+    const later = ask('a.test', 101);
+    await settle();
+    expect(refused(later)).toBe(100);
+  });
+
   it('count bytes as well, per app and in all', async () => {
     const bench = new Bench({ holdBytes: 150 });
     const never = () => new Promise<Activation>(() => undefined);
