@@ -2,7 +2,7 @@
  * What a cgroup uses, from its files. They are read at once and in place: each is a few hundred bytes that the kernel has in
  * memory, and a detour over Node's thread pool would cost several times the reading.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { KernelFiles } from './kernel-files.ts';
 
 export interface CgroupUsage {
   /** CPU time used since its start. */
@@ -55,17 +55,11 @@ export function usageV2(folder: string): CgroupUsage {
   };
 }
 
-/** The longest of the files (memory.stat) has 2 KiB. */
-const contents = Buffer.allocUnsafe(16 * 1024);
+/** Those of containers that are looked at several times a second. */
+const files = new KernelFiles();
 
-/** Three system calls where `readFileSync` makes five: this is most of what a look at an app costs. */
 function read(path: string): string {
-  const file = openSync(path, 'r');
-  try {
-    return contents.toString('latin1', 0, readSync(file, contents));
-  } finally {
-    closeSync(file);
-  }
+  return files.read(path);
 }
 
 function readIfThere(path: string): string {
