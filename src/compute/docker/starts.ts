@@ -87,7 +87,7 @@ export class Starts {
     const beganMs = clock.monotonicMs();
     let engineId: string;
     try {
-      const way = await this.#options.way?.lay(spec, sandbox);
+      const way = this.#options.way?.lay(spec, sandbox);
       engineId = await api.create(createBody(nodeId, spec, sandbox.id, way));
     } catch (thrown) {
       if (isFailure(thrown)) pool.giveBack(sandbox);

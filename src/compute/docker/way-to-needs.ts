@@ -3,7 +3,8 @@
  * the proxy has a door for containers: a file of ours takes the place of the container's /etc/hosts, because Docker takes
  * no further hosts for a container that joins another's network. Variables say the rest.
  */
-import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmodSync, writeFileSync } from 'node:fs';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StartSpec } from '../engine.ts';
 import { needVariables } from '../need-variables.ts';
@@ -43,21 +44,16 @@ export class WayToNeeds {
       if (!containerIds.has(containerId) && !this.#laid.has(containerId)) await this.remove(containerId);
   }
 
-  /** Undefined where the app needs nothing. */
-  async lay({ containerId, needs = [] }: StartSpec, sandbox: Sandbox): Promise<Way | undefined> {
+  /** Undefined where the app needs nothing. Errors: the file system's. */
+  lay({ containerId, needs = [] }: StartSpec, sandbox: Sandbox): Way | undefined {
     const gateway = this.#gateway();
     if (needs.length === 0 || gateway === undefined) return undefined;
     const hostsPath = this.#path(containerId);
     this.#laid.add(containerId);
-    await writeFile(
-      hostsPath,
-      hostsFile(
-        gateway,
-        needs.flatMap(({ hosts }) => hosts),
-        sandbox,
-      ),
-    );
-    await chmod(hostsPath, 0o644); // whatever user the app runs as, and whatever our umask
+    const names = needs.flatMap(({ hosts }) => hosts);
+    // A few lines, on the way of a cold start: handing them to another thread takes longer than writing them.
+    writeFileSync(hostsPath, hostsFile(gateway, names, sandbox));
+    chmodSync(hostsPath, 0o644); // whatever user the app runs as, and whatever our umask
     return { env: needVariables(needs, (host) => `${host}:${this.#door.port}`), hostsPath };
   }
 
