@@ -64,12 +64,17 @@ export async function startContainer(
   }
 }
 
-/** What the app needs, by the names they have now. */
+/** What the app needs, by the names it has now. */
 async function neededApps({ core }: NodeContext, { needs = [] }: App): Promise<NeededApp[]> {
   const specs = await Promise.all(needs.map(({ appId }) => core.spec(appId)));
   return specs.flatMap((spec) =>
-    spec ? [{ name: spec.app.name, hosts: spec.app.hosts.filter((host) => !host.startsWith('*.')) }] : [],
+    spec ? [{ name: spec.app.name, hosts: spec.app.hosts.filter(leadsSomewhere) }] : [],
   );
+}
+
+/** A name that can be told to mean an address: no wildcard, and not the one that everybody has for himself. */
+function leadsSomewhere(host: string): boolean {
+  return !host.startsWith('*.') && host !== 'localhost';
 }
 
 /** What an exit means to a start that was waiting for the container. */

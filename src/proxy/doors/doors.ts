@@ -94,49 +94,49 @@ export class Doors {
   }
 
   #accept(socket: Socket, tls: TlsStage | undefined): void {
-    const { limits, counters, refuseFrom, proxyProtocolFrom } = this.#options;
-    const { remoteAddress } = socket;
-    if (remoteAddress === undefined || this.#connections >= limits.connections) {
-      socket.destroy(); // it has gone again, or there are too many
-      return;
-    }
-    if (isListed(refuseFrom, remoteAddress)) {
-      counters.refusedConnections++;
-      socket.destroy();
-      return;
-    }
-    this.#connections++;
-    socket.once('close', () => this.#connections--);
-    const address = plainAddress(remoteAddress);
+    const { refuseFrom, proxyProtocolFrom } = this.#options;
+    const address = this.#admit(socket, (from) => !isListed(refuseFrom, from));
+    if (address === undefined) return;
     if (isListed(proxyProtocolFrom, address)) this.#awaitOrigin(socket, address, tls);
     else this.#secure(socket, address, tls);
   }
 
   #acceptGuest(socket: Socket, guests: Guests): void {
-    const { limits, counters, refuseFrom, enter } = this.#options;
-    const { remoteAddress } = socket;
-    if (remoteAddress === undefined || this.#connections >= limits.connections) {
-      socket.destroy();
-      return;
-    }
-    const address = plainAddress(remoteAddress);
-    const before = this.#guestsAt.get(address) ?? 0;
-    // Whatever containers do, there is room for visitors, and whatever one of them does, for the others.
-    const isFull = before >= limits.guestConnections || this.#guests >= limits.connections / 2;
-    if (isFull || !isListed(refuseFrom, address)) {
-      counters.refusedConnections++;
-      socket.destroy();
-      return;
-    }
-    this.#connections++;
+    const { refuseFrom, enter } = this.#options;
+    const address = this.#admit(socket, (from) => isListed(refuseFrom, from) && this.#hasRoomForGuest(from));
+    if (address === undefined) return;
+    this.#guestsAt.set(address, (this.#guestsAt.get(address) ?? 0) + 1);
     this.#guests++;
-    this.#guestsAt.set(address, before + 1);
     socket.once('close', () => this.#guestLeft(address));
     enter(socket, { address, protocol: 'http', trusted: false, guest: guests.enter(address) });
   }
 
+  /** Where it comes from, if it may come in; it counts as a connection from here on, else it is closed. */
+  #admit(socket: Socket, isLetIn: (from: string) => boolean): string | undefined {
+    const { limits, counters } = this.#options;
+    const { remoteAddress } = socket;
+    if (remoteAddress === undefined || this.#connections >= limits.connections) {
+      socket.destroy(); // it has gone again, or there are too many
+      return undefined;
+    }
+    const address = plainAddress(remoteAddress);
+    if (!isLetIn(address)) {
+      counters.refusedConnections++;
+      socket.destroy();
+      return undefined;
+    }
+    this.#connections++;
+    socket.once('close', () => this.#connections--);
+    return address;
+  }
+
+  /** Whatever containers do, there is room for visitors; and whatever one of them does, for the others. */
+  #hasRoomForGuest(address: string): boolean {
+    const { connections, guestConnections } = this.#options.limits;
+    return this.#guests < connections / 2 && (this.#guestsAt.get(address) ?? 0) < guestConnections;
+  }
+
   #guestLeft(address: string): void {
-    this.#connections--;
     this.#guests--;
     const left = (this.#guestsAt.get(address) ?? 0) - 1;
     if (left > 0) this.#guestsAt.set(address, left);
