@@ -11,6 +11,7 @@ import { until } from '../support/until.ts';
 
 const VISITOR = '127.0.0.1';
 const CONTAINER = '127.0.0.2';
+const OTHER_CONTAINER = '127.0.0.3';
 const CLOSED = /hang up|ECONNRESET/;
 
 /** The container may ask for `a.test`, not for `b.test`. */
@@ -24,7 +25,7 @@ async function open({
     control.app(appId, { activate: () => Promise.resolve(activation([upstream.endpoint], 'warm')) });
   control.guests.set(CONTAINER, { containerId: 'front-1', appName: 'front', needs: ['a'] });
   const refuseFrom = new BlockList();
-  refuseFrom.addAddress(CONTAINER);
+  for (const container of [CONTAINER, OTHER_CONTAINER]) refuseFrom.addAddress(container);
   const trustedProxies = new BlockList();
   trustedProxies.addSubnet('127.0.0.0', 8);
   const inside = { host: '127.0.0.1', port: 0 };
@@ -72,12 +73,22 @@ describe.each(['fast', 'http'] as const)('the door for containers, with the %s t
     expect(world.proxy.snapshot().refusedConnections).toBe(2);
   });
 
+  it('leaves room for visitors, whatever all containers open together', async () => {
+    await using world = await open({ transport, limits: { connections: 4 } });
+    const guests = [await connected(world.inside.port, CONTAINER)];
+    guests.push(await connected(world.inside.port, OTHER_CONTAINER));
+    await expect(ask(world.inside, { host: 'a.test', localAddress: CONTAINER })).rejects.toThrow(CLOSED);
+    expect((await ask(world.proxy, { host: 'a.test', localAddress: VISITOR })).status).toBe(200);
+    for (const guest of guests) guest.destroy();
+  });
+
   it('leaves room for visitors and for other containers, whatever one of them opens', async () => {
     await using world = await open({ transport, limits: { connections: 8, guestConnections: 2 } });
     const first = await connected(world.inside.port, CONTAINER);
     const second = await connected(world.inside.port, CONTAINER);
     await expect(ask(world.inside, { host: 'a.test', localAddress: CONTAINER })).rejects.toThrow(CLOSED);
     expect((await ask(world.proxy, { host: 'a.test', localAddress: VISITOR })).status).toBe(200);
+    expect((await ask(world.inside, { host: 'a.test', localAddress: OTHER_CONTAINER })).status).toBe(403);
     first.destroy();
     const again = await until('room for another', () =>
       ask(world.inside, { host: 'a.test', localAddress: CONTAINER }).catch(() => undefined),

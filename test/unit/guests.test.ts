@@ -94,7 +94,11 @@ describe('a container that asks for other apps', () => {
     changed();
     const after = outcome(dispatcher, guest, 'api.test');
     await settle();
-    for (const answer of control.answers.splice(0)) answer();
+    // The older one comes last.
+    for (const answer of control.answers.splice(0).reverse()) {
+      answer();
+      await settle();
+    }
     expect(await before).toBe('api-1');
     expect(await after).toBe('need_missing');
     expect(await outcome(dispatcher, guest, 'api.test')).toBe('need_missing');
