@@ -97,7 +97,12 @@ export class Platform implements AsyncDisposable {
   static async open(engine: EngineName, args: readonly string[] = []): Promise<Platform> {
     const data = await mkdtemp(join(tmpdir(), 'mayfly-e2e-'));
     const always = [...ROOM, '--workers', String(workersUnderTest())];
-    const program = await startProgram({ engine, data, args: [...always, ...args] });
+    const program = await startProgram({ engine, data, args: [...always, ...args] }).catch(
+      async (thrown: unknown) => {
+        await rm(data, { recursive: true, force: true });
+        throw thrown;
+      },
+    );
     return new Platform(engine, data, program, always);
   }
 
