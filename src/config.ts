@@ -31,6 +31,8 @@ export interface UpConfig {
   readonly trustedProxy: readonly string[];
   /** Networks of load balancers that begin each connection with a PROXY header. */
   readonly proxyProtocolFrom: readonly string[];
+  /** Where containers reach what their apps need, at the address of their network's gateway; on Docker alone. */
+  readonly insidePort: number;
   readonly apiHost: string;
   /** 0: any free one. */
   readonly apiPort: number;
@@ -170,6 +172,12 @@ const SETTINGS: { readonly [K in keyof UpConfig]: Setting<UpConfig[K]> } = {
     env: 'MAYFLY_PROXY_PROTOCOL_FROM',
     fallback: () => [],
     rule: list(network),
+  },
+  insidePort: {
+    flag: '--inside-port',
+    env: 'MAYFLY_INSIDE_PORT',
+    fallback: () => 7080,
+    rule: number({ min: 1, max: 65_535 }),
   },
   apiHost: { flag: '--api-host', env: 'MAYFLY_API_HOST', fallback: () => '127.0.0.1', rule: host },
   apiPort: { flag: '--api-port', env: 'MAYFLY_API_PORT', fallback: () => 9080, rule: port },

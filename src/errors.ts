@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   invalid_config: { status: 400, title: 'The configuration is not valid' },
   unauthorized: { status: 401, title: 'A valid token is needed' },
   forbidden: { status: 403, title: 'This token may not do that' },
+  need_missing: { status: 403, title: 'The app that asks does not need what it asks for' },
   not_found: { status: 404, title: 'There is no such thing' },
   unknown_host: { status: 404, title: 'No app has this hostname' },
   method_not_allowed: { status: 405, title: 'This path does not take that method' },

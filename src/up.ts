@@ -10,6 +10,7 @@ import { openSqliteStore } from './cmdb/sqlite.ts';
 import type { Store } from './cmdb/store.ts';
 import { Agent } from './compute/agent.ts';
 import { dockerVersion, openDockerEngine } from './compute/docker/engine.ts';
+import type { ContainerNetwork } from './compute/docker/sandboxes.ts';
 import type { Engine } from './compute/engine.ts';
 import { openProcessEngine } from './compute/process/process-engine.ts';
 import { tcpReadiness } from './compute/readiness.ts';
@@ -72,19 +73,25 @@ async function serve(
   closers.push(() => store.close());
   await ensureDefaults(store, clock);
 
-  const { engine, refuseFrom, note } = await openEngine(config, dataDir, log);
+  // Port 0 is another one from when it listens on.
+  let { proxyPort } = config;
+  const proxyAt = () => authority(reachedAt(config.proxyHost), proxyPort);
+  const { engine, network, note } = await openEngine(config, dataDir, proxyAt, log);
   const agent = await openAgent(config, dataDir, { store, tally }, engine, log);
   // A start that fails half way leaves the containers it found as they were.
   let leaveRunning = true;
   closers.push(() => agent.close({ leaveRunning, timeoutMs: STOP_MS }));
-  const containerNetworks = await refuseFrom();
+  const { subnets: containerNetworks, gateway } = network();
 
   const feed = doors.listen.tls && (await CertificateFeed.open({ store, clock, log }));
   closers.push(() => feed?.close());
   const { logLevel, accessLog: path, accessLogSample: sample } = config;
   const proxy = await startDataPlane({
     ...{ control: agent, clock, log, count: config.workers, drainMs: config.workerDrainMs },
-    listen: doors.listen,
+    listen: {
+      ...doors.listen,
+      ...(gateway !== undefined && { inside: { host: gateway, port: config.insidePort } }),
+    },
     settings: () => ({
       ...{
         logLevel,
@@ -93,7 +100,13 @@ async function serve(
       },
       ...doors.settings(feed?.certificates ?? []),
     }),
-  }).catch(portTaken('--proxy-port', config.proxyPort, { '--tls-port': config.tlsPort }));
+  }).catch(
+    portTaken('--proxy-port', config.proxyPort, {
+      '--tls-port': config.tlsPort,
+      '--inside-port': config.insidePort,
+    }),
+  );
+  proxyPort = proxy.port;
   closers.push(() => proxy.close({ graceMs: DRAIN_MS }));
   closers.push(doors.watch((change) => proxy.changeCertificates(change)));
   feed?.watch((change) => proxy.changeCertificates(change));
@@ -124,6 +137,9 @@ async function serve(
     'Mayfly is up.',
     `  apps      ${url(config.proxyHost, proxy.port)}, by hostname${config.workers > 1 ? `, ${config.workers} workers` : ''}`,
     ...(proxy.tlsPort === undefined ? [] : [`            ${url(config.proxyHost, proxy.tlsPort, 'https')}`]),
+    ...(gateway === undefined
+      ? []
+      : [`            ${url(gateway, config.insidePort)}, from apps to apps they need`]),
     `  Core API  ${url(config.apiHost, api.port)}`,
     ...(metricsUrl === undefined ? [] : [`  metrics   ${metricsUrl}`]),
     `  engine    ${engine.name}${note}`,
@@ -157,29 +173,37 @@ async function serveMetrics(
 
 interface OpenedEngine {
   readonly engine: Engine;
-  /** Networks from which the platform's own servers take no connections. Known once the engine is prepared. */
-  readonly refuseFrom: () => Promise<readonly string[]>;
+  /**
+   * From there the platform's own servers take no connections, but at the door at the gateway. Known once the engine is
+   * prepared.
+   */
+  readonly network: () => ContainerNetwork;
   /** What the person who starts it should know about the engine. */
   readonly note: string;
 }
 
-async function openEngine(config: UpConfig, { path, nodeId }: DataDir, log: Log): Promise<OpenedEngine> {
+async function openEngine(
+  config: UpConfig,
+  { path, nodeId }: DataDir,
+  proxyAt: () => string,
+  log: Log,
+): Promise<OpenedEngine> {
   const { dockerSocket: socketPath } = config;
   if (config.engine !== 'process') {
     try {
       const version = await dockerVersion(socketPath);
-      const engine = openDockerEngine({ nodeId, socketPath, clock, log });
-      const refuseFrom = () => engine.containerSubnets();
-      return { engine, refuseFrom, note: ` ${version} at ${socketPath}` };
+      const insideDoor = { port: config.insidePort, folder: join(path, 'docker', 'hosts') };
+      const engine = openDockerEngine({ nodeId, socketPath, clock, log, insideDoor });
+      return { engine, network: () => engine.network, note: ` ${version} at ${socketPath}` };
     } catch (thrown) {
       if (config.engine === 'docker' || !isPlatformError(thrown, 'engine_unavailable')) throw thrown;
     }
   }
-  const engine = await openProcessEngine({ dataDir: join(path, 'process'), nodeId, clock });
+  const engine = await openProcessEngine({ dataDir: join(path, 'process'), nodeId, clock, proxyAt });
   const because = config.engine === 'auto' ? `; no Docker engine answers at ${socketPath}` : '';
   const limits = engine.capabilities.limits ? '' : ', nor are CPU and memory limited here';
   const note = `: apps run as plain processes, NOT isolated from each other or from this machine${limits}${because}`;
-  return { engine, refuseFrom: () => Promise.resolve([]), note };
+  return { engine, network: () => ({ subnets: [], gateway: undefined }), note };
 }
 
 function openAgent(
@@ -218,7 +242,17 @@ function portTaken(
 }
 
 function url(host: string, port: number, scheme = 'http'): string {
-  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return `${scheme}://${authority(host, port)}`;
+}
+
+function authority(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** From this machine, what listens at `host`. */
+function reachedAt(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
 }
 
 /** SIGHUP: new processes for what is served, while nobody notices. Before anything is, and while all ends, it is ignored. */

@@ -14,6 +14,7 @@ import type {
   ColdStartReport,
   ControlPlane,
   DataPlane,
+  GuestRights,
   LoadReport,
   ReportBatch,
   Route,
@@ -125,6 +126,15 @@ export class Agent implements ControlPlane, NodeGateway {
       byName: hosts.includes(host),
       wake: wakeRules(policy),
     };
+  }
+
+  async guest(address: string): Promise<GuestRights | undefined> {
+    // Whose address it is, is settled now, before anything is waited for.
+    const containerId = this.#context.engine.occupantOf?.(address);
+    if (containerId === undefined) return undefined;
+    const supervisor = this.#ofContainer(containerId);
+    const app = supervisor && (await this.#context.core.spec(supervisor.appId))?.app;
+    return app && { containerId, appName: app.name, needs: (app.needs ?? []).map(({ appId }) => appId) };
   }
 
   activate(appId: string): Promise<Activation> {

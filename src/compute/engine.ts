@@ -33,6 +33,13 @@ export interface PullProgress {
   readonly totalBytes: number;
 }
 
+/** An app that another one needs, as it is asked for. */
+export interface NeededApp {
+  readonly name: string;
+  /** Exact hostnames. */
+  readonly hosts: readonly string[];
+}
+
 export interface StartSpec {
   readonly containerId: string;
   readonly appId: string;
@@ -42,6 +49,8 @@ export interface StartSpec {
   readonly port: number;
   readonly readOnly: boolean;
   readonly resources: Resources;
+  /** Apps to which the engine shows it the way: their hostnames lead to the node's proxy, or variables say how. */
+  readonly needs?: readonly NeededApp[];
 }
 
 /** How long the engine's own steps took, in milliseconds. */
@@ -137,6 +146,12 @@ export interface Engine {
 
   /** Changes limits without a restart. Errors: `not_found`, `unsupported`. */
   updateResources(containerId: string, resources: Resources): Promise<void>;
+
+  /**
+   * The container that has this address on the network from which they reach the node's proxy. Left out by an engine whose
+   * containers cannot be told apart so.
+   */
+  occupantOf?(address: string): string | undefined;
 
   inspect(containerId: string): Promise<EngineContainer | undefined>;
 

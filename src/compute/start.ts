@@ -2,11 +2,11 @@
  * One container from plan to listening. The phases are timed where they happen, and the platform adds no waiting of its
  * own: readiness looks from the first millisecond on.
  */
-import type { ColdStartPhase } from '../cmdb/records.ts';
+import type { App, ColdStartPhase } from '../cmdb/records.ts';
 import type { AppSpec } from '../coreapi/core-api.ts';
 import { isPlatformError, PlatformError } from '../errors.ts';
 import type { NodeContext } from './context.ts';
-import type { ExitEvent } from './engine.ts';
+import type { ExitEvent, NeededApp } from './engine.ts';
 import type { Live } from './live.ts';
 
 /** Log lines of a failed start that its event carries, and their length in all. */
@@ -42,6 +42,7 @@ export async function startContainer(
         port: revision.port,
         readOnly: revision.readOnly,
         resources: { ...live.container.resources, ...(live.boost && { cpu: live.boost.cpu }) },
+        needs: await neededApps(context, app),
       },
       signal,
     );
@@ -61,6 +62,19 @@ export async function startContainer(
   } finally {
     stopPatience();
   }
+}
+
+/** What the app needs, by the names it has now. */
+async function neededApps({ core }: NodeContext, { needs = [] }: App): Promise<NeededApp[]> {
+  const specs = await Promise.all(needs.map(({ appId }) => core.spec(appId)));
+  return specs.flatMap((spec) =>
+    spec ? [{ name: spec.app.name, hosts: spec.app.hosts.filter(leadsSomewhere) }] : [],
+  );
+}
+
+/** A name that can be told to mean an address: no wildcard, and not the one that everybody has for himself. */
+function leadsSomewhere(host: string): boolean {
+  return !host.startsWith('*.') && host !== 'localhost';
 }
 
 /** What an exit means to a start that was waiting for the container. */

@@ -100,6 +100,10 @@ export class Supervisor {
     return this.#crew.all().reduce((sum, live) => sum + extra(live), 0);
   }
 
+  get appId(): string {
+    return this.#app.appId;
+  }
+
   has(containerId: string): boolean {
     return this.#crew.get(containerId) !== undefined;
   }

@@ -67,7 +67,8 @@ const needs = z
     items: { type: 'string' },
     maxItems: NEEDS_MAX,
     description:
-      'Other apps of the tenant that this one needs: woken before it, in this order, and kept awake while it is. At ' +
+      'Other apps of the tenant that this one needs: woken before it, in this order, and kept awake while it is. ' +
+      'Its containers are told where they are reached (MAYFLY_NEED_<NAME>_URL and _HOST). At ' +
       `most ${String(NEEDS_MAX)}; what they need themselves comes first.`,
     example: ['db'],
   });

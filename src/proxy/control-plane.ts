@@ -85,9 +85,23 @@ export interface ReportBatch {
   readonly coldStarts: readonly ColdStartReport[];
 }
 
+/** A container that asks for other apps, and for which of them it is let through. */
+export interface GuestRights {
+  readonly containerId: string;
+  readonly appName: string;
+  /** The ids of the apps that its app names in its needs. */
+  readonly needs: readonly string[];
+}
+
 export interface ControlPlane {
   /** The app behind a normalised hostname (lower case, no port, no trailing dot), or undefined. */
   resolve(host: string): Promise<Route | undefined>;
+
+  /**
+   * Whoever of this node's containers has this address now, or undefined. What it may ask for may be different after any
+   * `invalidate`. Errors: the store's.
+   */
+  guest(address: string): Promise<GuestRights | undefined>;
 
   /**
    * Makes at least one container of the app ready; any number of callers share one flight.

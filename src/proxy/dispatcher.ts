@@ -8,12 +8,14 @@ import { PlatformError } from '../errors.ts';
 import type { AppTotal } from './app-totals.ts';
 import type { ControlPlane, DataPlane, DrainOptions, DrainResult, Endpoint, Route } from './control-plane.ts';
 import { Fleet } from './fleet.ts';
+import { Guests, mayAsk } from './guests.ts';
+import type { Guest } from './guests.ts';
 import { HoldBudget } from './hold-queue.ts';
 import type { LatencyHistogram } from './latency.ts';
 import type { AcquireRequest, Lease, Wait } from './lease.ts';
 import { DEFAULT_DISPATCH_LIMITS } from './limits.ts';
 import type { DispatchLimits } from './limits.ts';
-import { shuttingDown, unknownHost } from './refusals.ts';
+import { needMissing, shuttingDown, unknownHost } from './refusals.ts';
 import { RouteCache } from './route-cache.ts';
 import type { SharedSlots, SlotShares } from './slot-shares.ts';
 import { waitFor } from './wait-for.ts';
@@ -45,6 +47,8 @@ export interface DispatcherStats {
 }
 
 export class Dispatcher implements DataPlane, SharedSlots {
+  /** Containers that ask for other apps. */
+  readonly guests: Guests;
   readonly #clock: Clock;
   readonly #limits: DispatchLimits;
   readonly #routes: RouteCache;
@@ -56,6 +60,7 @@ export class Dispatcher implements DataPlane, SharedSlots {
   constructor({ control, clock, limits, onRetire, shares }: DispatcherOptions) {
     this.#clock = clock;
     this.#limits = { ...DEFAULT_DISPATCH_LIMITS, ...limits };
+    this.guests = new Guests(control);
     this.#routes = new RouteCache((host) => control.resolve(host), clock, this.#limits);
     this.#budget = new HoldBudget(this.#limits);
     this.#fleet = new Fleet({
@@ -76,26 +81,18 @@ export class Dispatcher implements DataPlane, SharedSlots {
   /**
    * A place for a request to a normalised host: at once when one is free, else as soon as one is. Whoever is given a lease
    * after the client has gone must still release it. Errors (always as a rejection): `unknown_host`, `hold_full`,
-   * `upstream_timeout` (held too long), `shutting_down`, the signal's reason, and what `activate` and `resolve` reject with;
+   * `upstream_timeout` (held too long), `need_missing` (a guest asks for what its app does not need), `shutting_down`, the
+   * signal's reason, and what `activate`, `resolve` and `guest` reject with;
    * a `StandIn` where the app sleeps and its wake policy has another answer for this request.
    */
   acquire(host: string, request: AcquireRequest): Lease | Promise<Lease> {
     if (this.#closed) return Promise.reject(shuttingDown());
+    const { guest } = request;
+    if (guest !== undefined) return this.#acquireAsGuest(guest, host, request);
     const route = this.#routes.peek(host);
     if (route === null) return Promise.reject(unknownHost(host));
-    if (route === undefined) return this.#lookUp(host, request);
-    return (
-      this.#fleet.place(route, request, undefined) ??
-      this.#fleet.hold({
-        route,
-        request,
-        arrivedAtMs: this.#clock.monotonicMs(),
-        lookupMs: 0,
-        retry: false,
-        heldMs: 0,
-        flight: undefined,
-      })
-    );
+    if (route === undefined) return this.#lookUp(host, request, () => this.#routes.lookup(host));
+    return this.#place(route, request);
   }
 
   stats(): DispatcherStats {
@@ -148,15 +145,53 @@ export class Dispatcher implements DataPlane, SharedSlots {
 
   invalidate(change: { readonly appId: string; readonly hosts: readonly string[] }): void {
     this.#routes.invalidate(change.appId, change.hosts);
+    this.guests.changed();
   }
 
-  async #lookUp(host: string, request: AcquireRequest): Promise<Lease> {
+  #place(route: Route, request: AcquireRequest): Lease | Promise<Lease> {
+    return (
+      this.#fleet.place(route, request, undefined) ??
+      this.#fleet.hold({
+        route,
+        request,
+        arrivedAtMs: this.#clock.monotonicMs(),
+        lookupMs: 0,
+        retry: false,
+        heldMs: 0,
+        flight: undefined,
+      })
+    );
+  }
+
+  /** The same refusal for a host that nobody has and one that is somebody else's. */
+  #acquireAsGuest(guest: Guest, host: string, request: AcquireRequest): Lease | Promise<Lease> {
+    const { rights } = guest;
+    const route = this.#routes.peek(host);
+    if (rights === undefined || route === undefined)
+      return this.#lookUp(host, request, () => this.#routeFor(guest, host));
+    return mayAsk(rights, route) ? this.#place(route, request) : Promise.reject(needMissing(host, rights));
+  }
+
+  /** Errors: `need_missing`. */
+  async #routeFor(guest: Guest, host: string): Promise<Route> {
+    const rights = await guest.ask();
+    const known = this.#routes.peek(host);
+    const route = known === undefined ? await this.#routes.lookup(host) : known;
+    if (mayAsk(rights, route)) return route;
+    throw needMissing(host, rights);
+  }
+
+  async #lookUp(
+    host: string,
+    request: AcquireRequest,
+    find: () => Promise<Route | undefined>,
+  ): Promise<Lease> {
     const arrivedAtMs = this.#clock.monotonicMs();
     const bytes = request.bodyBytes;
     this.#budget.take(bytes);
     let route: Route | undefined;
     try {
-      route = await waitFor(this.#routes.lookup(host), {
+      route = await waitFor(find(), {
         clock: this.#clock,
         timeoutMs: this.#limits.holdTimeoutMs,
         timedOut: () => new PlatformError('upstream_timeout', `looking up ${host} took too long`),

@@ -30,6 +30,7 @@ const ABOUT_THE_REQUEST = new Set<ErrorCode>([
   'ambiguous_http',
   'bad_request',
   'headers_too_large',
+  'need_missing',
   'request_timeout',
   'uri_too_long',
 ]);
@@ -78,6 +79,7 @@ export function rawErrorAnswer(error: PlatformError): Buffer {
 
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  403: 'Forbidden',
   404: 'Not Found',
   408: 'Request Timeout',
   414: 'URI Too Long',

@@ -12,6 +12,7 @@ import { waitHeaders } from './cold-headers.ts';
 import { countError, countStandIn, countStatus } from './counters.ts';
 import { errorCode, isLocalFailure, upstreamFailure } from './failures.ts';
 import { hasToken, requestHeaders, responseHeaders } from './forward-headers.ts';
+import type { Guest } from './guests.ts';
 import { HttpNote } from './http-note.ts';
 import type { AcquireRequest, Lease, Question } from './lease.ts';
 import { relayAnswer } from './relay-answer.ts';
@@ -81,6 +82,10 @@ export class Exchange implements AcquireRequest, OpenExchange {
       target: this.#head?.target ?? '',
       field: (name) => headers[name]?.toString(),
     };
+  }
+
+  get guest(): Guest | undefined {
+    return this.#way.peer.guest;
   }
 
   get received(): boolean {

@@ -3,6 +3,7 @@
  * `release`. Whoever holds one must release it exactly when the last byte has passed, or the connection broke.
  */
 import type { Activation, Endpoint, Route } from './control-plane.ts';
+import type { Guest } from './guests.ts';
 import type { Upstream, Work } from './upstream.ts';
 
 /** What the dispatcher wants to know of a request. */
@@ -13,6 +14,8 @@ export interface AcquireRequest {
   readonly signal?: AbortSignal | undefined;
   /** Read only where no container is ready and its app tells requests apart. */
   readonly question?: Question | undefined;
+  /** The container that asks, where it is none of the visitors. */
+  readonly guest?: Guest | undefined;
 }
 
 /** What a request asks; good until `acquire` returns or, if that waits for a route, until it settles. */

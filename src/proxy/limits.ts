@@ -33,6 +33,8 @@ export const DEFAULT_DISPATCH_LIMITS: DispatchLimits = {
 export interface TransportLimits {
   /** Client connections at once; further ones are closed on accept. */
   readonly connections: number;
+  /** Of those, from one container; further ones are closed on accept. All containers together have half of `connections`. */
+  readonly guestConnections: number;
   /** Requests at once on one connection of HTTP/2. */
   readonly streams: number;
   /** Request line and header section together; more is answered 431. */
@@ -59,6 +61,7 @@ export interface TransportLimits {
 
 export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   connections: 20_000,
+  guestConnections: 1_000,
   streams: 128,
   headerBytes: 16 * 1024,
   targetBytes: 8 * 1024,

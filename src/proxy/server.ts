@@ -42,12 +42,14 @@ export interface ProxyOptions {
   readonly listen: ListenAt;
   /** A second door, over TLS. */
   readonly tls?: TlsDoor | undefined;
+  /** A door for containers: those in `refuseFrom`, for what their apps need. */
+  readonly inside?: ListenAt | undefined;
   readonly limits?: Partial<ProxyLimits> | undefined;
   /** Peers whose `X-Forwarded-*` and `Forwarded` are believed and added to. */
   readonly trustedProxies?: BlockList | undefined;
   /** Load balancers that begin each connection, at every door, with a PROXY header (version 1 or 2). */
   readonly proxyProtocolFrom?: BlockList | undefined;
-  /** Where no connection is taken from: the containers' own networks. */
+  /** The containers' own networks, from which no connection is taken but at the inside door. */
   readonly refuseFrom?: BlockList | undefined;
   /** What serves HTTP/1.1; `http` is node:http for all of it. */
   readonly transport?: 'fast' | 'http' | undefined;
@@ -71,6 +73,8 @@ export interface Proxy {
   readonly port: number;
   /** Undefined without a TLS door. */
   readonly tlsPort: number | undefined;
+  /** Undefined without an inside door. */
+  readonly insidePort: number | undefined;
   readonly dispatcher: Dispatcher;
   readonly latency: LatencyHistogram;
   /** What `/metrics` shows. */
@@ -109,9 +113,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const tls = options.tls && tlsStage(options.tls, log, limits);
   let port: number;
   let tlsPort: number | undefined;
+  let insidePort: number | undefined;
   try {
     port = await doors.open(listen);
     if (options.tls !== undefined) tlsPort = await doors.open(options.tls.listen, tls);
+    if (options.inside !== undefined) insidePort = await doors.openInside(options.inside, dispatcher.guests);
   } catch (error) {
     await doors.close();
     dispatcher.close();
@@ -145,6 +151,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   return {
     port,
     tlsPort,
+    insidePort,
     dispatcher,
     latency,
     snapshot: () => ({

@@ -92,9 +92,9 @@ describe.skipIf(missing !== undefined)(`a container of the docker engine ${missi
     expect(await heard).toEqual({ containerId: spec.containerId, exitCode: 137, outOfMemory: true });
   });
 
-  it('comes, when it reaches a port of the host, from an address of containerSubnets', async () => {
+  it('comes, when it reaches a port of the host, from an address of its network', async () => {
     const { exec, host } = await serve();
-    const subnets = await engine.containerSubnets();
+    const { subnets } = engine.network;
     const containers = new BlockList();
     for (const subnet of subnets) {
       const [network = '', prefix] = subnet.split('/');

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { BlockList } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DockerEngine, DockerEngineOptions } from '../../src/compute/docker/engine.ts';
 import type { ExitEvent } from '../../src/compute/engine.ts';
@@ -134,12 +136,25 @@ describe.skipIf(missing !== undefined)(`the sandboxes of the docker engine ${mis
     await until('its sandbox to go', async () => (await ids()).length === 0);
   });
 
-  it('are made although somebody has pruned image and network', async () => {
-    await open({ poolSize: 0 });
+  it('are made although somebody has pruned image and network, where they were before', async () => {
+    // Takes the place that the engine would choose again.
+    const name = `mayfly-test-${randomUUID()}`;
+    await dockerJson('POST', '/networks/create', { Name: name });
+    try {
+      await open({ poolSize: 0 });
+    } finally {
+      await dockerJson('DELETE', `/networks/${name}`);
+    }
+    const before = engine.network;
     const networks = await dockerJson<{ Id: string; Name: string }[]>('GET', '/networks');
     const own = networks.find(({ Name }) => Name === `mayfly-${harness.nodeId}`);
     await dockerJson('DELETE', `/networks/${own?.Id ?? ''}`);
     const { address } = await start();
     await until('it to listen', () => reachable(address));
+    const range = new BlockList();
+    const [subnet, bits] = before.subnets[0]?.split('/') ?? [];
+    range.addSubnet(subnet ?? '', Number(bits));
+    expect(range.check(address.host)).toBe(true);
+    expect(engine.network).toEqual(before);
   });
 });

@@ -3,21 +3,6 @@ import { expect, it } from 'vitest';
 import { describeOnEngines } from '../support/platform.ts';
 import { until } from '../support/until.ts';
 
-/** Asks the platform's proxy for another app by its hostname, and answers with what came of it. */
-const ASKER = `
-  const { createServer, get } = require('node:http');
-  const { readFileSync } = require('node:fs');
-  const hex = /^\\S+\\s+00000000\\s+([0-9A-F]{8})/m.exec(readFileSync('/proc/net/route', 'utf8'))?.[1] ?? '';
-  const gateway = (hex.match(/../g) ?? []).reverse().map((byte) => parseInt(byte, 16)).join('.');
-  const host = process.env.HOST === '127.0.0.1' ? process.env.HOST : gateway;
-  createServer((request, response) => {
-    get({ host, port: process.env.PROXY_PORT, headers: { host: process.env.ASKS } }, (answer) => {
-      answer.resume();
-      response.end('answered ' + answer.statusCode);
-    }).on('error', ({ code }) => response.end(code));
-  }).listen(process.env.PORT, process.env.HOST ?? '0.0.0.0');
-`;
-
 describeOnEngines('an app that needs others', (shared, engine) => {
   it('is started after them, keeps them awake while it has a request, and wakes them again', async () => {
     const platform = shared();
@@ -75,18 +60,18 @@ describeOnEngines('an app that needs others', (shared, engine) => {
     expect(await platform.containers('leaning')).toEqual([]);
   });
 
-  it('reaches them through the proxy by their hostname as a process; as a container it is not let in there', async () => {
+  it('reaches them the same way on every engine: at the address it is told, by the hostname it is told', async () => {
     const platform = shared();
-    await platform.create('asked');
-    const env = { ASKS: 'asked.localhost', PROXY_PORT: String(platform.program.proxyPort) };
-    const command = [engine === 'docker' ? 'node' : process.execPath, '--eval', ASKER];
-    const workload = engine === 'docker' ? { image: 'mayfly/hello', command } : { command, cwd: '/' };
-    await platform.client.createApp({
-      ...{ name: 'asker', hosts: ['asker.localhost'], ...workload, env, port: 8080, needs: ['asked'] },
-      policy: { idlePauseMs: null, idleStopMs: null },
-    });
-    const { body } = await platform.get('asker');
-    if (engine === 'process') expect(body).toBe('answered 200');
-    else expect(body).toMatch(/^E[A-Z]+$/);
+    await platform.create('data-base', { env: { GREETING: 'from the base' } });
+    await platform.create('client', { app: 'asker', needs: ['data-base'] });
+    const told = JSON.parse((await platform.get('client', '/environment')).body) as Record<string, string>;
+    expect(told).toMatchObject({ MAYFLY_NEED_DATA_BASE_HOST: 'data-base.localhost' });
+    const { MAYFLY_NEED_DATA_BASE_URL: url = '', MAYFLY_NEED_DATA_BASE_HOST: host = '' } = told;
+    if (engine === 'process') expect(url).toBe(`http://127.0.0.1:${platform.program.proxyPort}`);
+    const query = new URLSearchParams({ url, host });
+    const { body } = await platform.get('client', `/ask?${query.toString()}`);
+    const asked = JSON.parse(body) as { status: number; body: string };
+    expect(asked.status, body).toBe(200);
+    expect(JSON.parse(asked.body)).toMatchObject({ greeting: 'from the base' });
   });
 });

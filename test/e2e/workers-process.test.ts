@@ -15,6 +15,7 @@ import { ask } from '../support/upstreams-proxy.ts';
 import { httpUpstream } from '../support/upstreams.ts';
 import type { Upstream } from '../support/upstreams.ts';
 import { until } from '../support/until.ts';
+import { freePort } from '../support/program.ts';
 import { isAlive } from '../support/workers.ts';
 
 class Control extends ScriptedControlPlane {
@@ -131,6 +132,34 @@ describe('workers with a TLS door', () => {
     const then = await shownNow();
     await workers.restart();
     expect(await shownNow()).toEqual(then);
+  }, 60_000);
+});
+
+describe('workers with a door for containers', () => {
+  it('know whose connection it is and what that may ask for, and so do their successors', async () => {
+    const port = await freePort();
+    const { workers, control } = await start({
+      listen: { http: { host: '127.0.0.1', port: 0 }, inside: { host: '127.0.0.1', port } },
+      settings: () => ({ ...settings, refuseFrom: ['127.0.0.2/32'] }),
+    });
+    const may = (needs: readonly string[]) =>
+      control.guests.set('127.0.0.2', { containerId: 'front-1', appName: 'front', needs });
+    const statuses = async () => {
+      // The kernel sends these to either worker.
+      const asked = Array.from({ length: 12 }, () =>
+        ask({ port }, { host: 'a.test', localAddress: '127.0.0.2' }),
+      );
+      return [...new Set((await Promise.all(asked)).map(({ status }) => status))];
+    };
+    may([]);
+    expect(await statuses()).toEqual([403]);
+    may(['a']);
+    expect(await statuses()).toEqual([200]);
+    await workers.restart();
+    expect(await statuses()).toEqual([200]);
+    await expect(ask(workers, { host: 'a.test', localAddress: '127.0.0.2' })).rejects.toThrow(
+      /hang up|RESET/,
+    );
   }, 60_000);
 });
 

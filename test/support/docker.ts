@@ -193,12 +193,13 @@ export async function sweep(nodeId: string): Promise<void> {
     await docker('DELETE', `/networks/${Id}`);
 }
 
-/** Runs a command inside a running container; resolves with its exit code and what it printed, both streams in one. */
+/** Runs a command inside a running container, as its user unless told; resolves with its exit code and what it printed, both streams in one. */
 export async function execIn(
   engineId: string,
   command: readonly string[],
+  user = '',
 ): Promise<{ exitCode: number; output: string }> {
-  const options = { Cmd: command, AttachStdout: true, AttachStderr: true };
+  const options = { Cmd: command, AttachStdout: true, AttachStderr: true, User: user };
   const { Id } = await dockerJson<{ Id: string }>('POST', `/containers/${engineId}/exec`, options);
   const { body } = await docker('POST', `/exec/${Id}/start`, { Detach: false, Tty: false });
   let output = '';

@@ -32,7 +32,11 @@ export const ENGINES = ['process', 'docker'] as const;
 export type EngineName = (typeof ENGINES)[number];
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const PROBE = join(import.meta.dirname, 'apps', 'probe.mjs');
+/** Apps of one file, which an image of nothing but Node runs as text. */
+const SCRIPTS = {
+  probe: join(import.meta.dirname, 'apps', 'probe.mjs'),
+  asker: join(import.meta.dirname, 'apps', 'asker.mjs'),
+};
 const MIB = 1024 ** 2;
 /** However few CPUs the machine has, the tests' containers find room. */
 const ROOM = ['--cpu-overcommit', '50'];
@@ -73,8 +77,10 @@ export interface Who {
   readonly greeting: string;
 }
 
+type TestApp = keyof typeof SCRIPTS | 'chat';
+
 export interface AppOptions {
-  readonly app?: 'probe' | 'chat';
+  readonly app?: TestApp;
   readonly env?: Readonly<Record<string, string>>;
   readonly policy?: CreateAppBody['policy'];
   readonly needs?: string[];
@@ -91,7 +97,12 @@ export class Platform implements AsyncDisposable {
   static async open(engine: EngineName, args: readonly string[] = []): Promise<Platform> {
     const data = await mkdtemp(join(tmpdir(), 'mayfly-e2e-'));
     const always = [...ROOM, '--workers', String(workersUnderTest())];
-    const program = await startProgram({ engine, data, args: [...always, ...args] });
+    const program = await startProgram({ engine, data, args: [...always, ...args] }).catch(
+      async (thrown: unknown) => {
+        await rm(data, { recursive: true, force: true });
+        throw thrown;
+      },
+    );
     return new Platform(engine, data, program, always);
   }
 
@@ -164,14 +175,14 @@ export class Platform implements AsyncDisposable {
   }
 
   /** What runs an app of the tests on this engine. */
-  workload(app: 'probe' | 'chat'): Pick<CreateAppBody, 'image' | 'command' | 'cwd'> {
+  workload(app: TestApp): Pick<CreateAppBody, 'image' | 'command' | 'cwd'> {
     if (this.engine === 'process') {
-      return app === 'probe'
-        ? { command: [process.execPath, PROBE], cwd: ROOT }
-        : { command: [process.execPath, 'server.mjs'], cwd: join(ROOT, 'examples', app) };
+      return app === 'chat'
+        ? { command: [process.execPath, 'server.mjs'], cwd: join(ROOT, 'examples', app) }
+        : { command: [process.execPath, SCRIPTS[app]], cwd: ROOT };
     }
     if (app === 'chat') return { image: 'mayfly/chat' };
-    const source = readFileSync(PROBE, 'utf8');
+    const source = readFileSync(SCRIPTS[app], 'utf8');
     return { image: 'mayfly/hello', command: ['node', '--input-type=module', '--eval', source] };
   }
 

@@ -8,6 +8,7 @@ import type {
   ControlPlane,
   DataPlane,
   Endpoint,
+  GuestRights,
   LoadReport,
   ReportBatch,
   Route,
@@ -25,6 +26,8 @@ export class ScriptedControlPlane implements ControlPlane {
   readonly hosts = new Map<string, string>();
   readonly apps = new Map<string, ScriptedApp>();
   readonly resolved: string[] = [];
+  /** Containers that may ask, by address. */
+  readonly guests = new Map<string, GuestRights>();
   readonly activated: string[] = [];
   readonly suspected: string[] = [];
   readonly observed: LoadReport[] = [];
@@ -81,6 +84,10 @@ export class ScriptedControlPlane implements ControlPlane {
       if (appId !== undefined) return appId;
     }
     return undefined;
+  }
+
+  guest(address: string): Promise<GuestRights | undefined> {
+    return Promise.resolve(this.guests.get(address));
   }
 
   activate(appId: string): Promise<Activation> {

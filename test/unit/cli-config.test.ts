@@ -37,6 +37,7 @@ describe('the configuration', () => {
       tlsDir: undefined,
       trustedProxy: [],
       proxyProtocolFrom: [],
+      insidePort: 7080,
       apiHost: '127.0.0.1',
       apiPort: 9080,
       engine: 'auto',
@@ -150,7 +151,7 @@ describe('the configuration', () => {
     const error = refusal({ file: path });
     expect(error.message).toBe(
       `proxyprot in ${path} is no setting; there are data, proxyHost, proxyPort, ` +
-        'tlsPort, tlsCert, tlsKey, tlsDir, trustedProxy, proxyProtocolFrom, apiHost, apiPort, engine, ' +
+        'tlsPort, tlsCert, tlsKey, tlsDir, trustedProxy, proxyProtocolFrom, insidePort, apiHost, apiPort, engine, ' +
         'dockerSocket, workers, workerDrainMs, cpuOvercommit, accessLog, accessLogSample, metricsHost, metricsPort, ' +
         'leaveRunning, logLevel, operatorToken',
     );

@@ -41,6 +41,7 @@ export function addUpCommand(program: Command, context: Context, done: (exitCode
       'load balancers that begin connections with a PROXY header; may be repeated',
       collect,
     )
+    .option('--inside-port <port>', 'where containers on Docker reach what their apps need (default: 7080)')
     .option('--api-port <port>', 'where the Core API is reached, 0: any free one (default: 9080)')
     .option('--api-host <address>', 'the address the Core API listens on (default: 127.0.0.1)')
     .addOption(

@@ -6,6 +6,7 @@ import { PlatformError } from '../../errors.ts';
 import type { StartSpec } from '../engine.ts';
 import type { ContainerDetails, CreateBody } from './api.ts';
 import { LABEL, containerName, joining } from './labels.ts';
+import type { Way } from './way-to-needs.ts';
 
 /**
  * What ordinary web images need while they start as root, and no more. Not among them: NET_RAW (forged packets, ARP
@@ -61,9 +62,14 @@ export function imageOf(workload: Workload): Extract<Workload, { type: 'image' }
  * one that exits. Docker's own default is the same, so an image behaves as it does there.
  * Errors: `unsupported`.
  */
-export function createBody(nodeId: string, spec: StartSpec, sandboxId: string): CreateBody {
+export function createBody(
+  nodeId: string,
+  spec: StartSpec,
+  sandboxId: string,
+  way: Way | undefined,
+): CreateBody {
   const { digest, command } = imageOf(spec.workload);
-  const env = { ...spec.env, PORT: String(spec.port) };
+  const env = { ...way?.env, ...spec.env, PORT: String(spec.port) };
   return {
     name: containerName(nodeId, spec.containerId),
     Image: digest,
@@ -85,6 +91,9 @@ export function createBody(nodeId: string, spec: StartSpec, sandboxId: string): 
       ...limitsOf(spec.resources),
       CapAdd: CAPABILITIES,
       NetworkMode: joining(sandboxId),
+      ...(way && {
+        Mounts: [{ Type: 'bind', Source: way.hostsPath, Target: '/etc/hosts', ReadOnly: true }],
+      }),
       LogConfig: LOG_CONFIG,
       ReadonlyRootfs: spec.readOnly,
       // What is written there counts as the container's memory, so its memory limit is the bound.

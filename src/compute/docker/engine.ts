@@ -35,8 +35,11 @@ import { Occupancy } from './occupancy.ts';
 import { Recovery } from './recovery.ts';
 import { SandboxPool } from './sandbox-pool.ts';
 import { Sandboxes } from './sandboxes.ts';
+import type { ContainerNetwork } from './sandboxes.ts';
 import { Starts } from './starts.ts';
 import { StatsSource } from './stats.ts';
+import { WayToNeeds } from './way-to-needs.ts';
+import type { InsideDoor } from './way-to-needs.ts';
 
 export const DEFAULT_SOCKET_PATH = '/var/run/docker.sock';
 
@@ -55,15 +58,16 @@ export interface DockerEngineOptions {
   readonly sandboxRestMs?: number;
   /** After this time without an answer the engine counts as away; 30 s unless told. */
   readonly callTimeoutMs?: number;
+  /** Where containers reach the apps that their own needs; nowhere unless told. */
+  readonly insideDoor?: InsideDoor;
 }
 
 export interface DockerEngine extends Engine {
   /**
-   * The address ranges (CIDR) of this node's containers. A container reaches whatever the host binds to 0.0.0.0 through
-   * the bridge's gateway; servers of the platform refuse connections that come from here. Known after `prepare`.
-   * Errors: `engine_unavailable`.
+   * The network of this node's containers. A container reaches whatever the host binds to 0.0.0.0 through the gateway;
+   * servers of the platform refuse connections that come from here. Known after `prepare`.
    */
-  containerSubnets(): Promise<string[]>;
+  readonly network: ContainerNetwork;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -106,6 +110,7 @@ class Driver implements DockerEngine {
   readonly #stats: StatsSource;
   readonly #starts: Starts;
   readonly #recovery: Recovery;
+  readonly #way: WayToNeeds | undefined;
   #closed = false;
 
   constructor(options: DockerEngineOptions) {
@@ -132,6 +137,7 @@ class Driver implements DockerEngine {
       onError,
     });
     this.#occupancy = new Occupancy(this.#pool);
+    this.#way = options.insideDoor && new WayToNeeds(options.insideDoor, () => this.network.gateway);
     this.#exits = new Exits({ api: this.#api, onGone: (containerId) => this.#gone(containerId), onError });
     this.#starts = new Starts({
       api: this.#api,
@@ -141,6 +147,7 @@ class Driver implements DockerEngine {
       pool: this.#pool,
       occupancy: this.#occupancy,
       lives: this.#exits.lives,
+      way: this.#way,
       onEnded: (life) => this.#exits.tell(life),
       onError,
     });
@@ -169,10 +176,15 @@ class Driver implements DockerEngine {
     await this.#sandboxes.prepare();
     await this.#watch.start();
     await this.#recovery.run();
+    if (this.#way) await this.#way.prepare(new Set(await this.#ownIds()));
   }
 
-  containerSubnets(): Promise<string[]> {
-    return this.#sandboxes.subnets();
+  get network(): ContainerNetwork {
+    return this.#sandboxes.network;
+  }
+
+  occupantOf(address: string): string | undefined {
+    return this.#occupancy.at(address);
   }
 
   resolveImage(
@@ -212,6 +224,7 @@ class Driver implements DockerEngine {
     const life = this.#exits.lives.ending(containerId);
     try {
       await this.#sandboxes.removeContainer(this.#name(containerId));
+      await this.#way?.remove(containerId);
     } catch (thrown) {
       this.#exits.lives.endingFailed(life);
       throw failed('remove', containerId, thrown);
@@ -247,8 +260,7 @@ class Driver implements DockerEngine {
   }
 
   async listOwn(): Promise<EngineContainer[]> {
-    const rows = await this.#api.list(ofNode(this.#nodeId));
-    const ids = rows.flatMap(({ Labels }) => Labels[LABEL.container] ?? []);
+    const ids = await this.#ownIds();
     const found: EngineContainer[] = [];
     const inspectNext = async () => {
       for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
@@ -326,6 +338,12 @@ class Driver implements DockerEngine {
         cause: thrown,
       });
     }
+  }
+
+  /** Of the containers of apps, whatever their status. */
+  async #ownIds(): Promise<string[]> {
+    const rows = await this.#api.list(ofNode(this.#nodeId));
+    return rows.flatMap(({ Labels }) => Labels[LABEL.container] ?? []);
   }
 
   /** Nothing of the container runs any more. */

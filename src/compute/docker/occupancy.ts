@@ -16,6 +16,12 @@ export class Occupancy {
     return this.#byContainer.get(containerId);
   }
 
+  /** The container that has this address at the moment. Bounded by the containers of this node, so no index is kept. */
+  at(address: string): string | undefined {
+    for (const [containerId, { host }] of this.#byContainer) if (host === address) return containerId;
+    return undefined;
+  }
+
   hold(containerId: string, sandbox: Sandbox): void {
     this.#byContainer.set(containerId, sandbox);
   }

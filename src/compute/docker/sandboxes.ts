@@ -6,6 +6,7 @@
  * not known and serves nobody is what an earlier process left behind.
  */
 import { randomBytes } from 'node:crypto';
+import { isIPv4 } from 'node:net';
 import type { Clock } from '../../clock.ts';
 import { PlatformError } from '../../errors.ts';
 import { isFailure } from './api.ts';
@@ -20,6 +21,14 @@ import type { Sandbox } from './sandbox-pool.ts';
 const MEMORY_BYTES = 32 * 1024 * 1024;
 const PIDS_MAX = 32;
 
+/** Where the node's containers are. */
+export interface ContainerNetwork {
+  /** Their address ranges (CIDR). */
+  readonly subnets: readonly string[];
+  /** The host's own address there. Undefined: the network has none. */
+  readonly gateway: string | undefined;
+}
+
 export class Sandboxes {
   readonly #api: DockerApi;
   readonly #nodeId: string;
@@ -28,6 +37,8 @@ export class Sandboxes {
   /** Names of those being made, which the engine lists before we know their ids. */
   readonly #making = new Set<string>();
   #image: SandboxImage | undefined;
+  /** The network's addresses, once they are known. */
+  #ranges: NonNullable<NonNullable<NetworkRow['IPAM']>['Config']> = [];
   #grounding: Promise<void> | undefined;
 
   constructor(api: DockerApi, nodeId: string, clock: Clock) {
@@ -36,7 +47,7 @@ export class Sandboxes {
     this.#clock = clock;
   }
 
-  get #network(): string {
+  get #networkName(): string {
     return `mayfly-${this.#nodeId}`;
   }
 
@@ -48,10 +59,12 @@ export class Sandboxes {
     return this.#grounding;
   }
 
-  /** The address ranges of the node's containers. */
-  async subnets(): Promise<string[]> {
-    const networks = await this.#api.listNetworks(ofNode(this.#nodeId));
-    return networks.flatMap(({ IPAM }) => (IPAM?.Config ?? []).flatMap(({ Subnet }) => Subnet ?? []));
+  /** Known after `prepare`, and the same from then on. */
+  get network(): ContainerNetwork {
+    const [gateway] = this.#ranges.flatMap(({ Gateway }) =>
+      Gateway !== undefined && isIPv4(Gateway) ? Gateway : [],
+    );
+    return { subnets: this.#ranges.flatMap(({ Subnet }) => Subnet ?? []), gateway };
   }
 
   /** Removes the network unless something still uses it. */
@@ -80,7 +93,7 @@ export class Sandboxes {
 
   /** Takes over a running sandbox of an earlier process; undefined when it has no address. */
   adopt(row: ContainerRow): Sandbox | undefined {
-    const host = row.NetworkSettings.Networks[this.#network]?.IPAddress;
+    const host = row.NetworkSettings.Networks[this.#networkName]?.IPAddress;
     if (!host) return undefined;
     const sandbox: Sandbox = { id: row.Id, host, bornAtMs: row.Created * 1000, uses: 0, dead: false };
     this.#byId.set(row.Id, sandbox);
@@ -134,8 +147,8 @@ export class Sandboxes {
       const id = await this.#api.create(this.#body(name));
       try {
         await this.#api.start(id);
-        const host = (await this.#api.inspect(id)).NetworkSettings.Networks[this.#network]?.IPAddress;
-        if (!host) throw new Error(`the sandbox ${name} was given no address on ${this.#network}`);
+        const host = (await this.#api.inspect(id)).NetworkSettings.Networks[this.#networkName]?.IPAddress;
+        if (!host) throw new Error(`the sandbox ${name} was given no address on ${this.#networkName}`);
         const sandbox: Sandbox = { id, host, bornAtMs: this.#clock.nowMs(), uses: 0, dead: false };
         this.#byId.set(id, sandbox);
         return sandbox;
@@ -162,7 +175,7 @@ export class Sandboxes {
         MemorySwap: MEMORY_BYTES,
         PidsLimit: PIDS_MAX,
         ReadonlyRootfs: true,
-        NetworkMode: this.#network,
+        NetworkMode: this.#networkName,
         IpcMode: 'none',
         LogConfig: { Type: 'none', Config: {} },
       },
@@ -170,9 +183,8 @@ export class Sandboxes {
   }
 
   async #ensureNetwork(): Promise<void> {
-    const name = this.#network;
-    const exists = (networks: NetworkRow[]) => networks.some((network) => network.Name === name);
-    if (exists(await this.#api.listNetworks(ofNode(this.#nodeId)))) return;
+    const name = this.#networkName;
+    if (await this.#findNetwork()) return;
     try {
       await this.#api.createNetwork({
         Name: name,
@@ -180,10 +192,13 @@ export class Sandboxes {
         Driver: 'bridge',
         Labels: { [LABEL.node]: this.#nodeId },
         Options: { 'com.docker.network.bridge.enable_icc': 'false' },
+        // Made anew where it was before: the proxy's doors know its addresses.
+        ...(this.#ranges.length > 0 && { IPAM: { Config: this.#ranges } }),
       });
+      await this.#findNetwork();
     } catch (thrown) {
       if (!isFailure(thrown)) throw thrown;
-      if (isFailure(thrown, 409) && exists(await this.#api.listNetworks(ofNode(this.#nodeId)))) return;
+      if (isFailure(thrown, 409) && (await this.#findNetwork())) return;
       throw new PlatformError(
         'engine_unavailable',
         `Docker cannot make the network ${name}: ${thrown.message}`,
@@ -193,6 +208,14 @@ export class Sandboxes {
         },
       );
     }
+  }
+
+  /** Whether it is there; its addresses are known then. */
+  async #findNetwork(): Promise<boolean> {
+    const networks = await this.#api.listNetworks(ofNode(this.#nodeId));
+    const found = networks.find(({ Name }) => Name === this.#networkName);
+    if (found) this.#ranges = found.IPAM?.Config ?? [];
+    return found !== undefined;
   }
 
   async #ensureImage(): Promise<void> {

@@ -15,6 +15,7 @@ import type { Life, Lives } from './lives.ts';
 import type { Occupancy } from './occupancy.ts';
 import type { Sandbox, SandboxPool } from './sandbox-pool.ts';
 import type { Sandboxes } from './sandboxes.ts';
+import type { WayToNeeds } from './way-to-needs.ts';
 
 export interface StartsOptions {
   readonly api: DockerApi;
@@ -24,6 +25,8 @@ export interface StartsOptions {
   readonly pool: SandboxPool;
   readonly occupancy: Occupancy;
   readonly lives: Lives;
+  /** Undefined: containers have no way to the apps that they need. */
+  readonly way: WayToNeeds | undefined;
   /** It was started, and has ended before the engine said so. */
   readonly onEnded: (life: Life) => void;
   readonly onError: (error: unknown) => void;
@@ -84,10 +87,12 @@ export class Starts {
     const beganMs = clock.monotonicMs();
     let engineId: string;
     try {
-      engineId = await api.create(createBody(nodeId, spec, sandbox.id));
+      const way = this.#options.way?.lay(spec, sandbox);
+      engineId = await api.create(createBody(nodeId, spec, sandbox.id, way));
     } catch (thrown) {
       if (isFailure(thrown)) pool.giveBack(sandbox);
       else this.#doubtful.set(name, sandbox);
+      await this.#removeWay(containerId);
       throw startError(spec, thrown);
     }
     const createdMs = clock.monotonicMs();
@@ -116,6 +121,7 @@ export class Starts {
   /** Removes what a failed start has left; if the engine is away, once it is back. */
   async #undo(containerId: string, name: string): Promise<void> {
     const { sandboxes, occupancy, onError } = this.#options;
+    await this.#removeWay(containerId);
     try {
       await sandboxes.removeContainer(name);
       occupancy.release(containerId);
@@ -124,6 +130,10 @@ export class Starts {
       const sandbox = occupancy.evict(containerId);
       if (sandbox) this.#doubtful.set(name, sandbox);
     }
+  }
+
+  async #removeWay(containerId: string): Promise<void> {
+    await this.#options.way?.remove(containerId).catch(this.#options.onError);
   }
 }
 

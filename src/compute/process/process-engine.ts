@@ -23,6 +23,7 @@ import type {
   Started,
   StartSpec,
 } from '../engine.ts';
+import { needVariables } from '../need-variables.ts';
 import { openCgroups, type Cgroups } from './cgroups.ts';
 import { launchGated, planLaunch } from './launch.ts';
 import { readLogs } from './logs.ts';
@@ -46,6 +47,8 @@ export interface ProcessEngineOptions {
   readonly portRange?: PortRange;
   /** `auto` takes cgroups where they may be written; `none` does without limits. */
   readonly cgroups?: 'auto' | 'none';
+  /** Where the node's proxy is reached by then (`127.0.0.1:8080`); apps are told no way to others unless told. */
+  readonly proxyAt?: () => string;
 }
 
 /**
@@ -74,6 +77,7 @@ class ProcessEngine implements Engine {
   readonly #cgroups: Cgroups | undefined;
   readonly #clock: Clock;
   readonly #ports: PortPool;
+  readonly #proxyAt: (() => string) | undefined;
   readonly #bootId = readBootId();
   readonly #processes = new Map<string, ManagedProcess>();
   readonly #starting = new Map<string, Promise<Started>>();
@@ -87,6 +91,7 @@ class ProcessEngine implements Engine {
     this.#cgroups = cgroups;
     this.#clock = options.clock ?? systemClock;
     this.#ports = new PortPool(options.portRange ?? DEFAULT_PORT_RANGE);
+    this.#proxyAt = options.proxyAt;
     const limits = cgroups !== undefined;
     this.capabilities = { isolation: false, workloads: ['command'], pause: true, limits, liveUpdate: limits };
   }
@@ -136,6 +141,12 @@ class ProcessEngine implements Engine {
     }
   }
 
+  /** Hostnames lead nowhere here: the proxy is asked where it is, for the host that is named. */
+  #variables({ needs = [] }: StartSpec): Record<string, string> {
+    const proxyAt = this.#proxyAt?.();
+    return proxyAt === undefined ? {} : needVariables(needs, () => proxyAt);
+  }
+
   async #start(spec: StartSpec, signal: AbortSignal): Promise<Started> {
     const { containerId, appId, revisionId, resources, workload } = spec;
     if (workload.type !== 'command') throw noImages(`app ${appId}, which is an image,`);
@@ -144,7 +155,8 @@ class ProcessEngine implements Engine {
     const port = await this.#ports.take();
     try {
       const { scratch } = this.#folder.paths(containerId);
-      const launch = await planLaunch({ ...spec, workload }, port, scratch);
+      const env = { ...this.#variables(spec), ...spec.env };
+      const launch = await planLaunch({ ...spec, workload, env }, port, scratch);
       const state = {
         containerId,
         appId,

@@ -1,13 +1,14 @@
 /**
  * Where clients come in. Every door takes connections by the same rules: not from the containers' networks, not more than a
- * bound in all, behind a load balancer with the address it tells first, over TLS only once that stands. What has passed is
- * somebody else's.
+ * bound in all, behind a load balancer with the address it tells first, over TLS only once that stands. The inside door is
+ * for those whom the others refuse: from containers, as guests, and from nobody else. What has passed is somebody else's.
  */
 import { createServer } from 'node:net';
 import type { AddressInfo, BlockList, Server, Socket } from 'node:net';
 import type { Clock } from '../../clock.ts';
 import type { ProxyCounters } from '../counters.ts';
 import { plainAddress } from '../forward-headers.ts';
+import type { Guests } from '../guests.ts';
 import type { TransportLimits } from '../limits.ts';
 import type { ProxyLog } from '../transport.ts';
 import { isListed } from './peer.ts';
@@ -23,9 +24,9 @@ export type ListenAt =
 export interface DoorsOptions {
   readonly clock: Clock;
   readonly log: ProxyLog;
-  readonly limits: Pick<TransportLimits, 'connections' | 'headersTimeoutMs'>;
+  readonly limits: Pick<TransportLimits, 'connections' | 'guestConnections' | 'headersTimeoutMs'>;
   readonly counters: ProxyCounters;
-  /** Where no connection is taken from: the containers' own networks. */
+  /** The containers' own networks, from which no connection is taken but at the inside door. */
   readonly refuseFrom: BlockList | undefined;
   /** Peers whose `X-Forwarded-*` and `Forwarded` are believed and added to. */
   readonly trustedProxies: BlockList | undefined;
@@ -41,6 +42,9 @@ export class Doors {
   /** Connections that have not passed yet. */
   readonly #waiting = new Set<Socket>();
   #connections = 0;
+  /** How many of them are containers', in all and by address. */
+  #guests = 0;
+  readonly #guestsAt = new Map<string, number>();
   #shut: Promise<unknown> | undefined;
   #closed = false;
 
@@ -50,10 +54,17 @@ export class Doors {
 
   /** Resolves with the port. With `tls`, clients are taken over TLS. Errors: what `listen` gives, e.g. EADDRINUSE. */
   open(address: ListenAt, tls?: TlsStage): Promise<number> {
+    return this.#listen(address, (socket) => this.#accept(socket, tls));
+  }
+
+  /** The same, for containers. */
+  openInside(address: ListenAt, guests: Guests): Promise<number> {
+    return this.#listen(address, (socket) => this.#acceptGuest(socket, guests));
+  }
+
+  #listen(address: ListenAt, accept: (socket: Socket) => void): Promise<number> {
     // A client that ends its side is answered by whoever serves it.
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
-      this.#accept(socket, tls),
-    );
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen(address, () => {
@@ -83,22 +94,53 @@ export class Doors {
   }
 
   #accept(socket: Socket, tls: TlsStage | undefined): void {
-    const { limits, counters, refuseFrom, proxyProtocolFrom } = this.#options;
+    const { refuseFrom, proxyProtocolFrom } = this.#options;
+    const address = this.#admit(socket, (from) => !isListed(refuseFrom, from));
+    if (address === undefined) return;
+    if (isListed(proxyProtocolFrom, address)) this.#awaitOrigin(socket, address, tls);
+    else this.#secure(socket, address, tls);
+  }
+
+  #acceptGuest(socket: Socket, guests: Guests): void {
+    const { refuseFrom, enter } = this.#options;
+    const address = this.#admit(socket, (from) => isListed(refuseFrom, from) && this.#hasRoomForGuest(from));
+    if (address === undefined) return;
+    this.#guestsAt.set(address, (this.#guestsAt.get(address) ?? 0) + 1);
+    this.#guests++;
+    socket.once('close', () => this.#guestLeft(address));
+    enter(socket, { address, protocol: 'http', trusted: false, guest: guests.enter(address) });
+  }
+
+  /** Where it comes from, if it may come in; it counts as a connection from here on, else it is closed. */
+  #admit(socket: Socket, isLetIn: (from: string) => boolean): string | undefined {
+    const { limits, counters } = this.#options;
     const { remoteAddress } = socket;
     if (remoteAddress === undefined || this.#connections >= limits.connections) {
       socket.destroy(); // it has gone again, or there are too many
-      return;
+      return undefined;
     }
-    if (isListed(refuseFrom, remoteAddress)) {
+    const address = plainAddress(remoteAddress);
+    if (!isLetIn(address)) {
       counters.refusedConnections++;
       socket.destroy();
-      return;
+      return undefined;
     }
     this.#connections++;
     socket.on('close', this.#left);
-    const address = plainAddress(remoteAddress);
-    if (isListed(proxyProtocolFrom, address)) this.#awaitOrigin(socket, address, tls);
-    else this.#secure(socket, address, tls);
+    return address;
+  }
+
+  /** Whatever containers do, there is room for visitors; and whatever one of them does, for the others. */
+  #hasRoomForGuest(address: string): boolean {
+    const { connections, guestConnections } = this.#options.limits;
+    return this.#guests < connections / 2 && (this.#guestsAt.get(address) ?? 0) < guestConnections;
+  }
+
+  #guestLeft(address: string): void {
+    this.#guests--;
+    const left = (this.#guestsAt.get(address) ?? 0) - 1;
+    if (left > 0) this.#guestsAt.set(address, left);
+    else this.#guestsAt.delete(address);
   }
 
   readonly #left = (): void => {

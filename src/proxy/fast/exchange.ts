@@ -6,6 +6,7 @@
 import { PlatformError } from '../../errors.ts';
 import { countError, countStandIn, countStatus } from '../counters.ts';
 import { errorCode, isLocalFailure, upstreamFailure } from '../failures.ts';
+import type { Guest } from '../guests.ts';
 import { BY_LENGTH, NO_BODY } from '../http1/framing.ts';
 import { HEAD, isIdempotent } from '../http1/methods.ts';
 import type { Refusal } from '../http1/refusals.ts';
@@ -77,6 +78,10 @@ export class Exchange implements AcquireRequest, Asker {
 
   get question(): Question {
     return new FastQuestion(this.#client);
+  }
+
+  get guest(): Guest | undefined {
+    return this.#client.peer.guest;
   }
 
   // ---- what the client's connection asks

@@ -18,6 +18,7 @@ export function limitsOfOne(limits: Partial<ProxyLimits> | undefined, workers: n
     holdRequests: partOf(all.holdRequests, workers),
     holdBytes: partOf(all.holdBytes, workers),
     connections: partOf(all.connections, workers),
+    guestConnections: partOf(all.guestConnections, workers),
     upstreamIdleConnections: partOf(all.upstreamIdleConnections, workers),
   };
 }

@@ -11,6 +11,7 @@ import type {
   DrainOptions,
   DrainResult,
   Endpoint,
+  GuestRights,
   Route,
 } from '../control-plane.ts';
 import type { CertificateChange } from '../doors/certificates.ts';
@@ -20,7 +21,7 @@ import type { DataPlaneSettings, DoorsAt } from './settings.ts';
 import type { WireError } from './wire-error.ts';
 
 /** One more with every change of what is said here: a worker of another version than its control process does not serve. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 export type Invalidation = Parameters<DataPlane['invalidate']>[0];
 
@@ -54,6 +55,7 @@ export interface WorkerSpeech {
   };
   readonly asks: {
     readonly resolve: { readonly what: string; readonly answer: Route | null };
+    readonly guest: { readonly what: string; readonly answer: GuestRights | null };
     readonly activate: { readonly what: string; readonly answer: Activation };
   };
 }

@@ -7,6 +7,7 @@ import type {
   Activation,
   ControlPlane,
   DataPlane,
+  GuestRights,
   LoadReport,
   ReportBatch,
   Route,
@@ -58,6 +59,10 @@ export class RemoteControlPlane implements ControlPlane {
       holdRequests: partOf(route.holdRequests, workers),
       holdBytes: partOf(route.holdBytes, workers),
     };
+  }
+
+  async guest(address: string): Promise<GuestRights | undefined> {
+    return (await this.channel.ask('guest', address)) ?? undefined;
   }
 
   async activate(appId: string): Promise<Activation> {

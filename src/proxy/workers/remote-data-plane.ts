@@ -120,6 +120,7 @@ export class RemoteDataPlane implements DataPlane, Holder {
       },
       asks: {
         resolve: async (host) => (await control.resolve(host)) ?? null,
+        guest: async (address) => (await control.guest(address)) ?? null,
         activate: async (appId) => {
           const activation = await control.activate(appId);
           if (activation.kind !== 'warm') this.#activations.set(activation.containerId, activation);

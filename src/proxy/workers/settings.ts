@@ -15,7 +15,7 @@ export interface DataPlaneSettings {
   readonly logLevel: LogLevel;
   /** Of the machine as a whole: each worker keeps its part of them. */
   readonly limits?: Partial<ProxyLimits> | undefined;
-  /** Networks (`172.17.0.0/16`) from which no connection is taken: the containers' own. */
+  /** The containers' own networks (`172.17.0.0/16`), from which no connection is taken but at the inside door. */
   readonly refuseFrom: readonly string[];
   /** Networks of proxies whose `X-Forwarded-*` is believed. */
   readonly trustedProxies: readonly string[];
@@ -27,10 +27,11 @@ export interface DataPlaneSettings {
   readonly tls?: { readonly certificates: readonly Certificate[]; readonly ticketKeys: string } | undefined;
 }
 
-/** One for each door: plain HTTP, and TLS where there is one. */
+/** One for each door: plain HTTP, TLS where there is one, and the containers' own where there is one. */
 export interface DoorsAt<At = ListenAt> {
   readonly http: At;
   readonly tls?: At | undefined;
+  readonly inside?: At | undefined;
 }
 
 /** What `startProxy` is to be given. Errors: `invalid_config` (the access log cannot be written). */
@@ -44,6 +45,7 @@ export function proxyOptions(
     ...{ clock, log, limits: settings.limits },
     listen: listen.http,
     tls: tls && listen.tls && { ...tls, listen: listen.tls },
+    inside: listen.inside,
     refuseFrom: blockList(settings.refuseFrom),
     trustedProxies: blockList(settings.trustedProxies),
     proxyProtocolFrom: blockList(settings.proxyProtocolFrom),

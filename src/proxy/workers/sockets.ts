@@ -56,7 +56,8 @@ export class WorkerSockets {
   ): Promise<WorkerSockets> {
     const http = await exclusive(doors.http);
     const tls = doors.tls && (await exclusive(doors.tls));
-    const sockets = new WorkerSockets({ http, tls }, keep);
+    const inside = doors.inside && (await exclusive(doors.inside));
+    const sockets = new WorkerSockets({ http, tls, inside }, keep);
     try {
       for (let place = 1; place <= workers; place++) sockets.at(place);
       return sockets;
@@ -76,16 +77,20 @@ export class WorkerSockets {
 
   /** The place's sockets, bound anew if they were released. Errors: what binding gives. */
   at(place: number): WorkerPlace {
-    const { http, tls } = this.#doors;
+    const { http, tls, inside } = this.#doors;
     if (!this.#keep) {
       const shared = (address: Address) => ({ ...address, reusePort: true });
-      return { listen: { http: shared(http), tls: tls && shared(tls) }, fds: [] };
+      return {
+        listen: { http: shared(http), tls: tls && shared(tls), inside: inside && shared(inside) },
+        fds: [],
+      };
     }
-    const kept = this.#kept.get(place) ?? bind(tls === undefined ? [http] : [http, tls]);
+    const addresses = [http, tls, inside].filter((address) => address !== undefined);
+    const kept = this.#kept.get(place) ?? bind(addresses);
     this.#kept.set(place, kept);
-    const inherited = (at: number) => ({ fd: FIRST_INHERITED_FD + at });
+    const inherited = (address: Address) => ({ fd: FIRST_INHERITED_FD + addresses.indexOf(address) });
     return {
-      listen: { http: inherited(0), tls: tls && inherited(1) },
+      listen: { http: inherited(http), tls: tls && inherited(tls), inside: inside && inherited(inside) },
       fds: kept.map((socket) => socket.fd()),
     };
   }
