@@ -33,14 +33,20 @@ const PAGE = `<!doctype html><title>events</title><script>
   };
 </script>`;
 
-/** The app: each event is sent when the page has said that it heard the one before. */
+/**
+ * The app: each event is sent when the page has said that it heard the one before. Chromium gives all connections up when the
+ * machine's networks change, as they do while containers come and go, and asks for what it has not heard yet.
+ */
 function app(report: (told: Report) => void): RequestListener {
   let heard: () => void = () => undefined;
   return (req, res) => {
     if (req.url === '/events') {
-      let next = 1;
+      let next = Number(req.headers['last-event-id'] ?? 0) + 1;
       res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
-      heard = () => void res.write(`data: event ${next++}\n\n`);
+      heard = () => {
+        res.write(`id: ${next}\ndata: event ${next}\n\n`);
+        next++;
+      };
       heard();
     } else if (req.method === 'POST') {
       void readBody(req).then((body) => {
