@@ -24,8 +24,9 @@ export class Roll<T extends Placed> {
     this.#there.push(one);
   }
 
-  /** What was added, once. */
+  /** Nothing happens where it is not there. */
   delete(one: T): void {
+    if (this.#there[one.place] !== one) return;
     const last = this.#there.pop();
     if (last === undefined || last === one) return;
     this.#there[one.place] = last;
