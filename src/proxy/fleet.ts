@@ -23,7 +23,7 @@ import type { HoldBudget } from './hold-queue.ts';
 import { LatencyHistogram } from './latency.ts';
 import { Lease } from './lease.ts';
 import type { AcquireRequest, ColdStart, Flight, LeaseGiver, Wait } from './lease.ts';
-import { RefusalPace } from './refusal-pace.ts';
+import { DelayedRefusals, RefusalPace } from './refusal-pace.ts';
 import { shuttingDown } from './refusals.ts';
 import type { SlotShares } from './slot-shares.ts';
 import { Upstream } from './upstream.ts';
@@ -59,6 +59,7 @@ export class Fleet implements LeaseGiver {
   readonly #clock: Clock;
   readonly #apps = new Map<string, AppState>();
   readonly #upstreams = new Map<string, Upstream>();
+  readonly #delayedRefusals = new DelayedRefusals();
   #closed = false;
   #inFlight = 0;
   #activations = 0;
@@ -412,7 +413,7 @@ export class Fleet implements LeaseGiver {
         resized: (held) => app.load.waiting(held, this.#clock.nowMs()),
         emptied: () => this.#forgetIfDone(app),
       }),
-      new RefusalPace(this.#clock),
+      new RefusalPace(this.#clock, this.#delayedRefusals),
     );
     this.#apps.set(appId, app);
     return app;

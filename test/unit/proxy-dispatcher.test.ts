@@ -513,6 +513,26 @@ describe('the bounds of holding', () => {
     expect(refused(later)).toBe(100);
   });
 
+  it('are told at once in a flood, too, when all that are told later occupy too much', async () => {
+    const bench = new Bench();
+    const never = () => new Promise<Activation>(() => undefined);
+    for (const name of ['a', 'b']) {
+      bench.control.app(name, { route: { holdRequests: 1 }, activate: never });
+      for (let i = 0; i < 101; i++) bench.ask(`${name}.test`);
+    }
+    await settle();
+    const bodyBytes = 10 * 1024 * 1024;
+    const later = bench.ask('a.test', { bodyBytes });
+    const atOnce = bench.ask('b.test', { bodyBytes });
+    await settle();
+    expect([later.error?.code, atOnce.error?.code]).toEqual([undefined, 'hold_full']);
+    later.gone.abort(new PlatformError('client_closed_request', 'gone'));
+    await settle();
+    const again = bench.ask('b.test', { bodyBytes });
+    await settle();
+    expect(again.error).toBeUndefined();
+  });
+
   it('count bytes as well, per app and in all', async () => {
     const bench = new Bench({ holdBytes: 150 });
     const never = () => new Promise<Activation>(() => undefined);

@@ -94,16 +94,16 @@ export class Doors {
   }
 
   #accept(socket: Socket, tls: TlsStage | undefined): void {
-    const { refuseFrom, proxyProtocolFrom } = this.#options;
-    const address = this.#admit(socket, (from) => !isListed(refuseFrom, from));
+    const { proxyProtocolFrom } = this.#options;
+    const address = this.#admit(socket, this.#isVisitor);
     if (address === undefined) return;
     if (isListed(proxyProtocolFrom, address)) this.#awaitOrigin(socket, address, tls);
     else this.#secure(socket, address, tls);
   }
 
   #acceptGuest(socket: Socket, guests: Guests): void {
-    const { refuseFrom, enter } = this.#options;
-    const address = this.#admit(socket, (from) => isListed(refuseFrom, from) && this.#hasRoomForGuest(from));
+    const { enter } = this.#options;
+    const address = this.#admit(socket, this.#isGuestWithRoom);
     if (address === undefined) return;
     this.#guestsAt.set(address, (this.#guestsAt.get(address) ?? 0) + 1);
     this.#guests++;
@@ -130,11 +130,14 @@ export class Doors {
     return address;
   }
 
+  readonly #isVisitor = (address: string): boolean => !isListed(this.#options.refuseFrom, address);
+
   /** Whatever containers do, there is room for visitors; and whatever one of them does, for the others. */
-  #hasRoomForGuest(address: string): boolean {
+  readonly #isGuestWithRoom = (address: string): boolean => {
     const { connections, guestConnections } = this.#options.limits;
-    return this.#guests < connections / 2 && (this.#guestsAt.get(address) ?? 0) < guestConnections;
-  }
+    const hasRoom = this.#guests < connections / 2 && (this.#guestsAt.get(address) ?? 0) < guestConnections;
+    return hasRoom && !this.#isVisitor(address);
+  };
 
   #guestLeft(address: string): void {
     this.#guests--;
