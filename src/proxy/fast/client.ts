@@ -298,8 +298,7 @@ export class Client extends Timed implements Placed {
     const { socket } = this;
     this.#leave();
     socket.pause();
-    socket.off('data', this.#onChunk).off('drain', this.#onDrain).off('end', this.#onEnd);
-    socket.off('error', ignore).off('close', this.#onClose);
+    this.#unlisten();
     this.source = NOTHING;
     socket.unshift(Buffer.concat(unread));
     this.#context.handOver(this, to);
@@ -323,6 +322,12 @@ export class Client extends Timed implements Placed {
     const { socket } = this;
     socket.on('drain', this.#onDrain).on('end', this.#onEnd);
     socket.on('error', ignore).on('close', this.#onClose);
+  }
+
+  #unlisten(): void {
+    const { socket } = this;
+    socket.off('data', this.#onChunk).off('drain', this.#onDrain).off('end', this.#onEnd);
+    socket.off('error', ignore).off('close', this.#onClose);
   }
 
   readonly #onDrain = (): void => {
@@ -354,6 +359,7 @@ export class Client extends Timed implements Placed {
     const busy = this.#state === BUSY;
     this.#leave();
     this.#context.gone(this);
+    this.#unlisten();
     if (busy) this.#exchange.clientGone();
     else this.#context.heads.giveBack(this.head);
   };
