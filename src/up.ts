@@ -2,7 +2,6 @@
  * `mayfly up`: the whole platform in one program, on one machine. The only place where the parts meet; each knows the
  * others by their ports alone.
  */
-import type { BlockList } from 'node:net';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from './clock.ts';
@@ -27,7 +26,7 @@ import { createLog, type Log } from './log.ts';
 import { MetricsCollector } from './metrics/collector.ts';
 import { EventTally } from './metrics/event-tally.ts';
 import { startMetricsServer } from './metrics/server.ts';
-import { blockList } from './networks.ts';
+import { Networks } from './networks.ts';
 import { startDataPlane } from './proxy/workers/data-plane.ts';
 
 /** Requests in flight, and containers told to stop, may take so long to end once the program is told to. */
@@ -116,7 +115,7 @@ async function serve(
     tally,
     dataPlanes: () => proxy.snapshots(),
   });
-  const metricsUrl = await serveMetrics(config, metrics, blockList(containerNetworks), log, closers);
+  const metricsUrl = await serveMetrics(config, metrics, new Networks(containerNetworks), log, closers);
   // Last, because from here on /readyz says that requests are served.
   const apiAt = { host: config.apiHost, port: config.apiPort };
   const api = await startCoreApi({
@@ -126,7 +125,7 @@ async function serve(
     log,
     listen: apiAt,
     metrics: () => metrics.render(),
-    refuseFrom: blockList(containerNetworks),
+    refuseFrom: new Networks(containerNetworks),
   }).catch(portTaken('--api-port', apiAt.port));
   closers.push(() => api.close());
   leaveRunning = config.leaveRunning;
@@ -158,7 +157,7 @@ async function serve(
 async function serveMetrics(
   { metricsHost: host, metricsPort: port }: UpConfig,
   metrics: MetricsCollector,
-  refuseFrom: BlockList,
+  refuseFrom: Networks,
   log: Log,
   closers: (() => unknown)[],
 ): Promise<string | undefined> {

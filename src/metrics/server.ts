@@ -4,10 +4,11 @@
  */
 import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
-import { isIPv6 } from 'node:net';
-import type { AddressInfo, BlockList } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { PlatformError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { plainAddress } from '../networks.ts';
+import type { Networks } from '../networks.ts';
 import { CONTENT_TYPE } from './exposition.ts';
 
 const MAX_CONNECTIONS = 64;
@@ -19,7 +20,7 @@ export interface MetricsServerOptions {
   readonly render: () => Promise<string>;
   readonly log: Log;
   /** Addresses that connections are refused from. */
-  readonly refuseFrom?: BlockList | undefined;
+  readonly refuseFrom?: Networks | undefined;
 }
 
 export interface MetricsServer {
@@ -33,8 +34,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   const server = createServer({ requestTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS });
   server.maxConnections = MAX_CONNECTIONS;
   server.prependListener('connection', (socket) => {
-    const address = (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/i, '');
-    if (refuseFrom?.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') === true) socket.destroy();
+    if (refuseFrom?.has(plainAddress(socket.remoteAddress ?? '')) === true) socket.destroy();
   });
   server.on('request', (request, response) => {
     const path = (request.url ?? '').split('?', 1)[0];

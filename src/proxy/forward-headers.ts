@@ -102,11 +102,6 @@ export function hasToken(value: string, token: string): boolean {
   return value.split(',').some((part) => part.split(';', 1)[0]?.trim().toLowerCase() === token);
 }
 
-/** An IPv4 address that came over an IPv6 socket is an IPv4 address. */
-export function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
-}
-
 /** What was said, by a trusted peer, about where the request came from; and what we say. */
 class Origin {
   readonly #forwardedFor: string[] = [];

@@ -1,8 +1,8 @@
 /** The data plane, put together: doors that let clients in, a dispatcher that decides, and a transport that moves bytes. */
 import { randomBytes } from 'node:crypto';
-import type { BlockList } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { sleep } from '../clock.ts';
+import type { Networks } from '../networks.ts';
 import { processStats } from '../process-stats.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { newCounters } from './counters.ts';
@@ -46,11 +46,11 @@ export interface ProxyOptions {
   readonly inside?: ListenAt | undefined;
   readonly limits?: Partial<ProxyLimits> | undefined;
   /** Peers whose `X-Forwarded-*` and `Forwarded` are believed and added to. */
-  readonly trustedProxies?: BlockList | undefined;
+  readonly trustedProxies?: Networks | undefined;
   /** Load balancers that begin each connection, at every door, with a PROXY header (version 1 or 2). */
-  readonly proxyProtocolFrom?: BlockList | undefined;
+  readonly proxyProtocolFrom?: Networks | undefined;
   /** The containers' own networks, from which no connection is taken but at the inside door. */
-  readonly refuseFrom?: BlockList | undefined;
+  readonly refuseFrom?: Networks | undefined;
   /** What serves HTTP/1.1; `http` is node:http for all of it. */
   readonly transport?: 'fast' | 'http' | undefined;
   /** Told of every request that is over; whoever gives it closes it after the proxy. */

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { BlockList, connect, createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { openMemoryStore } from '../../src/cmdb/memory.ts';
 import { startCoreApi } from '../../src/coreapi/http/server.ts';
+import { Networks } from '../../src/networks.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { node } from '../support/records.ts';
 import { until } from '../support/until.ts';
@@ -41,8 +42,7 @@ describe('health', () => {
 
 describe('the socket', () => {
   it('takes no connection from an address that is refused', async () => {
-    const containers = new BlockList();
-    containers.addSubnet('127.0.0.2', 32, 'ipv4');
+    const containers = new Networks(['127.0.0.2/32']);
     const { port } = await startApi({ refuseFrom: containers });
     const attempt = async (localAddress: string) => {
       const socket = connect({ port, host: '127.0.0.1', localAddress });

@@ -1,8 +1,9 @@
-import { BlockList, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DockerEngine } from '../../src/compute/docker/engine.ts';
 import type { StartSpec } from '../../src/compute/engine.ts';
+import { Networks } from '../../src/networks.ts';
 import { SERVE, dockerJson, engineIdOf, execIn, whyNoDocker } from '../support/docker.ts';
 import { dockerHarness, imageSpec, reachable } from '../support/docker-harness.ts';
 import type { DockerHarness } from '../support/docker-harness.ts';
@@ -94,20 +95,15 @@ describe.skipIf(missing !== undefined)(`a container of the docker engine ${missi
 
   it('comes, when it reaches a port of the host, from an address of its network', async () => {
     const { exec, host } = await serve();
-    const { subnets } = engine.network;
-    const containers = new BlockList();
-    for (const subnet of subnets) {
-      const [network = '', prefix] = subnet.split('/');
-      containers.addSubnet(network, Number(prefix));
-    }
-    expect(containers.check(host)).toBe(true);
-    expect(containers.check('127.0.0.1')).toBe(false);
+    const containers = new Networks(engine.network.subnets);
+    expect(containers.has(host)).toBe(true);
+    expect(containers.has('127.0.0.1')).toBe(false);
 
     const callers: (string | undefined)[] = [];
     const server = createServer((socket) => {
       callers.push(socket.remoteAddress);
       // What a server of the platform is to do with it.
-      if (containers.check(socket.remoteAddress ?? '')) socket.destroy();
+      if (containers.has(socket.remoteAddress ?? '')) socket.destroy();
       else socket.end('secret');
     });
     await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));

@@ -1,6 +1,6 @@
-import { BlockList } from 'node:net';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
+import { Networks } from '../../src/networks.ts';
 import { exchangeRaw, RawClient } from '../support/raw-http.ts';
 import { activation } from '../support/scripted-control-plane.ts';
 import { ask, testProxy } from '../support/upstreams-proxy.ts';
@@ -70,9 +70,7 @@ describe('what the app is told about where a request came from', () => {
   });
 
   it('is added to what a trusted proxy says', async () => {
-    const trustedProxies = new BlockList();
-    trustedProxies.addSubnet('127.0.0.0', 8);
-    await using world = await pair(echo, { trustedProxies });
+    await using world = await pair(echo, { trustedProxies: new Networks(['127.0.0.0/8']) });
     const answer = await ask(world.proxy, {
       headers: {
         'X-Forwarded-For': '192.0.2.7',
@@ -328,16 +326,14 @@ describe('an error answer', () => {
 
 describe('connections from the containers’ own networks', () => {
   it('are closed before a byte is read', async () => {
-    const refuseFrom = new BlockList();
-    refuseFrom.addAddress('127.0.0.1');
+    const refuseFrom = new Networks(['127.0.0.1/32']);
     await using world = await pair(echo, { refuseFrom });
     expect(await exchangeRaw(world.proxy.port, 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n')).toBe('');
     expect(world.proxy.snapshot()).toMatchObject({ refusedConnections: 1, requests: 0 });
   });
 
   it('are recognised on a socket that serves IPv4 and IPv6', async () => {
-    const refuseFrom = new BlockList();
-    refuseFrom.addSubnet('127.0.0.0', 8);
+    const refuseFrom = new Networks(['127.0.0.0/8']);
     await using world = await pair(echo, { refuseFrom, listen: { host: '::', port: 0 } });
     expect(await exchangeRaw(world.proxy.port, 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n')).toBe('');
   });

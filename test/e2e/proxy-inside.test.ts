@@ -1,8 +1,9 @@
 /** The inside door on real sockets: this machine's second loopback address is the container. */
 import { connect as connectHttp2 } from 'node:http2';
-import { BlockList, connect } from 'node:net';
+import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { Networks } from '../../src/networks.ts';
 import type { ProxyLimits } from '../../src/proxy/limits.ts';
 import { activation, ScriptedControlPlane } from '../support/scripted-control-plane.ts';
 import { ask, testProxy } from '../support/upstreams-proxy.ts';
@@ -24,10 +25,8 @@ async function open({
   for (const appId of ['a', 'b'])
     control.app(appId, { activate: () => Promise.resolve(activation([upstream.endpoint], 'warm')) });
   control.guests.set(CONTAINER, { containerId: 'front-1', appName: 'front', needs: ['a'] });
-  const refuseFrom = new BlockList();
-  for (const container of [CONTAINER, OTHER_CONTAINER]) refuseFrom.addAddress(container);
-  const trustedProxies = new BlockList();
-  trustedProxies.addSubnet('127.0.0.0', 8);
+  const refuseFrom = new Networks([CONTAINER, OTHER_CONTAINER].map((address) => `${address}/32`));
+  const trustedProxies = new Networks(['127.0.0.0/8']);
   const inside = { host: '127.0.0.1', port: 0 };
   const proxy = await testProxy({ ...options, control, limits, inside, refuseFrom, trustedProxies });
   return {

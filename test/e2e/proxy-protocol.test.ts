@@ -2,10 +2,11 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
-import { BlockList, connect } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Networks } from '../../src/networks.ts';
 import { makePair, shown } from '../support/certificates.ts';
 import type { Pair } from '../support/certificates.ts';
 import { askH2, http2Session } from '../support/http2-client.ts';
@@ -26,19 +27,13 @@ const echo: RequestListener = (req, res) => res.end(JSON.stringify(req.headers))
 const GET = 'GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n';
 const V2 = Buffer.from('0d0a0d0a000d0a515549540a2111000cc0000201c6336401dc0401bb', 'hex');
 
-function loopback(): BlockList {
-  const list = new BlockList();
-  list.addSubnet('127.0.0.0', 8);
-  return list;
-}
-
 async function world(options: Parameters<typeof testProxy>[0] = {}) {
   const upstream = await httpUpstream(echo);
   const tls = {
     listen: { host: '127.0.0.1', port: 0 },
     certificates: [shown('a', pair, { isDefault: true })],
   };
-  const proxy = await testProxy({ tls, proxyProtocolFrom: loopback(), ...options });
+  const proxy = await testProxy({ tls, proxyProtocolFrom: new Networks(['127.0.0.0/8']), ...options });
   proxy.control.app('a', { activate: async () => activation([upstream.endpoint], 'warm') });
   return {
     proxy,
@@ -156,8 +151,7 @@ describe('a connection from a load balancer', () => {
   });
 
   it('has the client of whom it tells trusted, or not, by that client’s address', async () => {
-    const trustedProxies = new BlockList();
-    trustedProxies.addAddress('192.0.2.1');
+    const trustedProxies = new Networks(['192.0.2.1/32']);
     await using w = await world({ trustedProxies });
     const claim = GET.replace('Connection', 'X-Forwarded-For: 203.0.113.9\r\nConnection');
     const from = (address: string) => `PROXY TCP4 ${address} 198.51.100.1 56324 443\r\n${claim}`;

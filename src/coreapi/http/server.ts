@@ -5,12 +5,13 @@
  */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import { isIPv4, isIPv6, type AddressInfo, type BlockList, type Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { sleep, type Clock } from '../../clock.ts';
 import type { Store } from '../../cmdb/store.ts';
 import { PlatformError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
+import { plainAddress, type Networks } from '../../networks.ts';
 import type { NodeGateway } from '../core-api.ts';
 import { ensureDefaults } from '../grades.ts';
 import { problemResponse, toProblem, PROBLEM_TYPE } from '../problem.ts';
@@ -36,7 +37,7 @@ export interface CoreApiServerOptions {
   /** The page of `/metrics`; without it there is none. */
   readonly metrics?: (() => Promise<string>) | undefined;
   /** Addresses that connections are refused from. */
-  readonly refuseFrom?: BlockList;
+  readonly refuseFrom?: Networks;
 }
 
 export interface CoreApiServer {
@@ -137,10 +138,9 @@ async function obstacle({ store, clock, ready }: CoreApiServerOptions): Promise<
   }
 }
 
-function refuse(socket: Socket, refused: BlockList): void {
-  const address = (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/i, '');
-  const family = isIPv4(address) ? 'ipv4' : isIPv6(address) ? 'ipv6' : undefined;
-  if (family === undefined || refused.check(address, family)) socket.destroy();
+function refuse(socket: Socket, refused: Networks): void {
+  const { remoteAddress } = socket;
+  if (remoteAddress === undefined || refused.has(plainAddress(remoteAddress))) socket.destroy();
 }
 
 /** Node's own parser gave up on it: no request object exists, so the answer is written by hand. */

@@ -4,14 +4,14 @@
  * for those whom the others refuse: from containers, as guests, and from nobody else. What has passed is somebody else's.
  */
 import { createServer } from 'node:net';
-import type { AddressInfo, BlockList, Server, Socket } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Clock } from '../../clock.ts';
+import { plainAddress } from '../../networks.ts';
+import type { Networks } from '../../networks.ts';
 import type { ProxyCounters } from '../counters.ts';
-import { plainAddress } from '../forward-headers.ts';
 import type { Guests } from '../guests.ts';
 import type { TransportLimits } from '../limits.ts';
 import type { ProxyLog } from '../transport.ts';
-import { isListed } from './peer.ts';
 import type { Peer } from './peer.ts';
 import { readOrigin } from './proxy-protocol/read-origin.ts';
 import type { TlsStage } from './tls-stage.ts';
@@ -27,11 +27,11 @@ export interface DoorsOptions {
   readonly limits: Pick<TransportLimits, 'connections' | 'guestConnections' | 'headersTimeoutMs'>;
   readonly counters: ProxyCounters;
   /** The containers' own networks, from which no connection is taken but at the inside door. */
-  readonly refuseFrom: BlockList | undefined;
+  readonly refuseFrom: Networks | undefined;
   /** Peers whose `X-Forwarded-*` and `Forwarded` are believed and added to. */
-  readonly trustedProxies: BlockList | undefined;
+  readonly trustedProxies: Networks | undefined;
   /** Load balancers that begin each connection with a PROXY header. */
-  readonly proxyProtocolFrom: BlockList | undefined;
+  readonly proxyProtocolFrom: Networks | undefined;
   /** A connection has passed; its bytes from here on are HTTP. Over TLS, `socket` is a TLSSocket. */
   readonly enter: (socket: Socket, peer: Peer) => void;
 }
@@ -97,7 +97,7 @@ export class Doors {
     const { proxyProtocolFrom } = this.#options;
     const address = this.#admit(socket, this.#isVisitor);
     if (address === undefined) return;
-    if (isListed(proxyProtocolFrom, address)) this.#awaitOrigin(socket, address, tls);
+    if (proxyProtocolFrom?.has(address) === true) this.#awaitOrigin(socket, address, tls);
     else this.#secure(socket, address, tls);
   }
 
@@ -130,7 +130,7 @@ export class Doors {
     return address;
   }
 
-  readonly #isVisitor = (address: string): boolean => !isListed(this.#options.refuseFrom, address);
+  readonly #isVisitor = (address: string): boolean => this.#options.refuseFrom?.has(address) !== true;
 
   /** Whatever containers do, there is room for visitors; and whatever one of them does, for the others. */
   readonly #isGuestWithRoom = (address: string): boolean => {
@@ -167,7 +167,7 @@ export class Doors {
   }
 
   #secure(socket: Socket, address: string, tls: TlsStage | undefined): void {
-    const trusted = isListed(this.#options.trustedProxies, address);
+    const trusted = this.#options.trustedProxies?.has(address) === true;
     if (tls === undefined) {
       this.#options.enter(socket, { address, protocol: 'http', trusted });
       return;

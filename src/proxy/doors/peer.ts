@@ -1,6 +1,4 @@
 /** Who is connected, as its door has found out: what is said to apps about where a request came from. */
-import { isIPv6 } from 'node:net';
-import type { BlockList } from 'node:net';
 import type { Guest } from '../guests.ts';
 
 export interface Peer {
@@ -12,9 +10,4 @@ export interface Peer {
   readonly trusted: boolean;
   /** A container, which may ask for what its app needs and for nothing else. Left out: a visitor. */
   readonly guest?: Guest | undefined;
-}
-
-/** Undefined is an empty list. */
-export function isListed(list: BlockList | undefined, address: string): boolean {
-  return list?.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') === true;
 }

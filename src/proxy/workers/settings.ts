@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../clock.ts';
 import type { Log, LogLevel } from '../../log.ts';
-import { blockList } from '../../networks.ts';
+import { Networks } from '../../networks.ts';
 import { AccessLog } from '../access-log/access-log.ts';
 import type { Certificate } from '../doors/certificates.ts';
 import type { ListenAt } from '../doors/doors.ts';
@@ -46,9 +46,9 @@ export function proxyOptions(
     listen: listen.http,
     tls: tls && listen.tls && { ...tls, listen: listen.tls },
     inside: listen.inside,
-    refuseFrom: blockList(settings.refuseFrom),
-    trustedProxies: blockList(settings.trustedProxies),
-    proxyProtocolFrom: blockList(settings.proxyProtocolFrom),
+    refuseFrom: new Networks(settings.refuseFrom),
+    trustedProxies: new Networks(settings.trustedProxies),
+    proxyProtocolFrom: new Networks(settings.proxyProtocolFrom),
     /** To be closed after the proxy. */
     requestLog: accessLog && new AccessLog({ ...accessLog, clock, log }),
   } satisfies Omit<ProxyOptions, 'control'>;

@@ -1,7 +1,7 @@
 /** Waits for the PROXY header of a connection, bounded in time and bytes, and puts back what comes behind it. */
 import type { Socket } from 'node:net';
 import type { Clock } from '../../../clock.ts';
-import { plainAddress } from '../../forward-headers.ts';
+import { plainAddress } from '../../../networks.ts';
 import { readProxyHeader } from './header.ts';
 
 export type ConnectionOrigin =
