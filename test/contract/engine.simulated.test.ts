@@ -87,6 +87,7 @@ async function simulatedHarness(): Promise<EngineHarness> {
       if (!container) throw new Error(`there is no ${containerId}`);
       return container.resources;
     },
+    cpuWeight: async (containerId) => machine.find(containerId)?.resources.cpu ?? Number.NaN,
     async left() {
       const containers = machine.list().map(({ spec }) => `container ${spec.containerId}`);
       return clock.pending > 0 ? [...containers, `${clock.pending} timers`] : containers;

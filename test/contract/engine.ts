@@ -49,6 +49,8 @@ export interface EngineHarness {
   kill(containerId: string): Promise<void>;
   /** The limits as the kernel (or what stands for it) holds them. Asked only where the engine has limits. */
   limits(containerId: string): Promise<Resources>;
+  /** What it gets of a CPU that others want as well, in proportion to them. Asked only where the engine has limits. */
+  cpuWeight(containerId: string): Promise<number>;
   /** Whatever is left of all that this harness's engines made: processes, containers, cgroups, files. One line each. */
   left(): Promise<string[]>;
   close(): Promise<void>;
@@ -383,6 +385,19 @@ export function engineContract(name: string, makeHarness: () => Promise<EngineHa
         const less = { ...resources, cpu: 0.1, memoryBytes: 96 * 1024 * 1024 };
         await engine.updateResources(id, less);
         expect(await harness.limits(id)).toEqual(less);
+      });
+
+      it('gives more of a CPU that is wanted by many to who has more', async () => {
+        const engine = await open();
+        if (!engine.capabilities.limits) return;
+        const { id, spec } = await start(engine, { kind: 'listens' });
+        const { resources } = spec;
+        const before = await harness.cpuWeight(id);
+        await engine.updateResources(id, { ...resources, cpu: resources.cpu * 4 });
+        const ratio = (await harness.cpuWeight(id)) / before;
+        // Docker's own figures for cgroup v2 are not quite in proportion.
+        expect(ratio).toBeGreaterThan(3);
+        expect(ratio).toBeLessThan(5);
       });
 
       it('of what does not exist is not_found', async () => {

@@ -9,6 +9,7 @@ import type { Behaviour, EngineHarness } from '../contract/engine.ts';
 import {
   DOCKER_SOCKET,
   buildTestImage,
+  cgroupCpuWeight,
   cgroupLimits,
   docker,
   engineIdOf,
@@ -53,6 +54,7 @@ export async function dockerHarness(): Promise<DockerHarness> {
       await docker('POST', `/containers/${await engineIdOf(containerId)}/kill?signal=KILL`);
     },
     limits: async (containerId) => cgroupLimits(await engineIdOf(containerId)),
+    cpuWeight: async (containerId) => cgroupCpuWeight(await engineIdOf(containerId)),
     left: async () => (await Promise.all([...nodeIds].map(leftovers))).flat(),
     close: () => image.remove(),
   };

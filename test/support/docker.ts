@@ -4,13 +4,14 @@
  */
 import { execFile } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { newId } from '../../src/ids.ts';
 import type { Resources } from '../../src/cmdb/records.ts';
+import { processCpuWeight, processLimits } from './kernel-limits.ts';
 
 export const DOCKER_SOCKET = process.env.MAYFLY_DOCKER_SOCKET ?? '/var/run/docker.sock';
 
@@ -211,29 +212,15 @@ export async function execIn(
 
 /** The limits of a container as the kernel holds them, read from its cgroup (version 1 or 2). */
 export async function cgroupLimits(engineId: string): Promise<Resources> {
-  const { State } = await dockerJson<{ State: { Pid: number } }>('GET', `/containers/${engineId}/json`);
-  return processLimits(State.Pid);
+  return processLimits(await pidOf(engineId));
 }
 
-/** The same of any process. */
-export function processLimits(pid: number): Resources {
-  const paths = new Map<string, string>();
-  for (const line of readFileSync(`/proc/${pid}/cgroup`, 'utf8').trim().split('\n')) {
-    const [, names = '', path = ''] = line.split(':');
-    for (const name of names.split(',')) paths.set(name, path);
-  }
-  const read = (group: string, controller: string, file: string) =>
-    readFileSync(join('/sys/fs/cgroup', group, paths.get(controller) ?? '', file), 'utf8').trim();
-  if (paths.has('memory'))
-    return {
-      cpu: Number(read('cpu', 'cpu', 'cpu.cfs_quota_us')) / Number(read('cpu', 'cpu', 'cpu.cfs_period_us')),
-      memoryBytes: Number(read('memory', 'memory', 'memory.limit_in_bytes')),
-      pidsMax: Number(read('pids', 'pids', 'pids.max')),
-    };
-  const [quota, period] = read('', '', 'cpu.max').split(' ');
-  return {
-    cpu: Number(quota) / Number(period),
-    memoryBytes: Number(read('', '', 'memory.max')),
-    pidsMax: Number(read('', '', 'pids.max')),
-  };
+/** What it gets of a CPU that others want as well, in proportion to them. */
+export async function cgroupCpuWeight(engineId: string): Promise<number> {
+  return processCpuWeight(await pidOf(engineId));
+}
+
+async function pidOf(engineId: string): Promise<number> {
+  const { State } = await dockerJson<{ State: { Pid: number } }>('GET', `/containers/${engineId}/json`);
+  return State.Pid;
 }

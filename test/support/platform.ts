@@ -19,10 +19,10 @@ import {
   docker,
   DOCKER_SOCKET,
   leftovers,
-  processLimits,
   sweep,
   whyNoDocker,
 } from './docker.ts';
+import { processLimits } from './kernel-limits.ts';
 import { get, startProgram } from './program.ts';
 import type { Answer, Program } from './program.ts';
 import { until } from './until.ts';

@@ -4,12 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Address, Resources } from '../../src/cmdb/records.ts';
+import type { Address } from '../../src/cmdb/records.ts';
 import type { StartSpec } from '../../src/compute/engine.ts';
 import { findMounts } from '../../src/compute/process/cgroups.ts';
 import { openProcessEngine, type ProcessEngineOptions } from '../../src/compute/process/process-engine.ts';
 import { newId } from '../../src/ids.ts';
 import type { Behaviour, EngineHarness } from '../contract/engine.ts';
+import { processCpuWeight, processLimits } from './kernel-limits.ts';
 import { until } from './until.ts';
 
 const LISTEN = `require('node:net').createServer((socket) => socket.end()).listen(process.env.PORT, process.env.HOST)`;
@@ -50,8 +51,9 @@ export async function processHarness(cgroups: 'auto' | 'none' = 'auto'): Promise
       process.kill(pidOf(dataDir, name(), containerId), 'SIGKILL');
     },
     async limits(containerId) {
-      return readLimits(name(), containerId);
+      return processLimits(pidOf(dataDir, name(), containerId));
     },
+    cpuWeight: async (containerId) => processCpuWeight(pidOf(dataDir, name(), containerId)),
     async left() {
       const folders = [...nodeIds].flatMap((nodeId) =>
         existsSync(join(dataDir, nodeId)) ? readdirSync(join(dataDir, nodeId)) : [],
@@ -148,22 +150,4 @@ export function processesOf(containerIds: ReadonlySet<string>): string[] {
 function cgroupMounts(): string[] {
   const { v1, v2 } = findMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
   return [...new Set([...Object.values(v1 ?? {}), ...(v2 === undefined ? [] : [v2])])];
-}
-
-function readLimits(nodeId: string, containerId: string): Resources {
-  const { v1, v2 } = findMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
-  const read = (mount: string | undefined, file: string) =>
-    readFileSync(join(mount ?? '', `mayfly-${nodeId}`, containerId, file), 'utf8').trim();
-  if (v1)
-    return {
-      cpu: Number(read(v1.cpu, 'cpu.cfs_quota_us')) / Number(read(v1.cpu, 'cpu.cfs_period_us')),
-      memoryBytes: Number(read(v1.memory, 'memory.limit_in_bytes')),
-      pidsMax: Number(read(v1.pids, 'pids.max')),
-    };
-  const [quota, period] = read(v2, 'cpu.max').split(' ');
-  return {
-    cpu: Number(quota) / Number(period),
-    memoryBytes: Number(read(v2, 'memory.max')),
-    pidsMax: Number(read(v2, 'pids.max')),
-  };
 }

@@ -92,11 +92,13 @@ describe('cgroups of version 2', () => {
     await put(file('memory.swap.max'), 'max'); // the kernel has it where swap is accounted for
     await cgroups.create('ctr_1', RESOURCES);
     expect(await read('cpu.max')).toBe('30000 100000');
+    expect(await read('cpu.weight')).toBe('30');
     expect(await read('memory.max')).toBe('536870912');
     expect(await read('memory.swap.max')).toBe('0');
     expect(await read('pids.max')).toBe('128');
     await cgroups.update('ctr_1', { ...RESOURCES, cpu: 2 });
     expect(await read('cpu.max')).toBe('200000 100000');
+    expect(await read('cpu.weight')).toBe('200');
     expect(await cgroups.list()).toEqual(['ctr_1']);
   });
 

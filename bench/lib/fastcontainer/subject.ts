@@ -1,6 +1,7 @@
 /** Whoever runs the paper's container and makes it more: Mayfly, or a person with HAProxy and Docker's command line. */
 import type { Resources } from '../../../src/cmdb/records.ts';
-import { dockerJson, processLimits } from '../../../test/support/docker.ts';
+import { dockerJson } from '../../../test/support/docker.ts';
+import { processLimits } from '../../../test/support/kernel-limits.ts';
 import { ensureDebianImage, type DebianRecipe } from '../debian-image.ts';
 
 /** What the paper's container has, and what becomes of it. */

@@ -3,6 +3,7 @@
  */
 import type { Resources, Workload } from '../../cmdb/records.ts';
 import { PlatformError } from '../../errors.ts';
+import { cpuShares } from '../cpu-weight.ts';
 import type { StartSpec } from '../engine.ts';
 import type { ContainerDetails, CreateBody } from './api.ts';
 import { LABEL, containerName, joining } from './labels.ts';
@@ -36,6 +37,7 @@ export const CONFINED = {
 export function limitsOf({ cpu, memoryBytes, pidsMax }: Resources) {
   return {
     NanoCpus: Math.round(cpu * 1e9),
+    CpuShares: cpuShares(cpu),
     Memory: memoryBytes,
     // Memory and swap together: the same, so no swap.
     MemorySwap: memoryBytes,

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Resources } from '../../cmdb/records.ts';
 import { usageV1 } from '../cgroup-usage.ts';
 import type { CgroupUsage } from '../cgroup-usage.ts';
+import { cpuShares } from '../cpu-weight.ts';
 import {
   CPU_PERIOD_US,
   cpuQuotaUs,
@@ -68,6 +69,7 @@ class CgroupsV1 implements Cgroups {
       writeFile(this.#file('cpu', id, 'cpu.cfs_period_us'), String(CPU_PERIOD_US)).then(() =>
         writeFile(this.#file('cpu', id, 'cpu.cfs_quota_us'), String(cpuQuotaUs(resources.cpu))),
       ),
+      writeFile(this.#file('cpu', id, 'cpu.shares'), String(cpuShares(resources.cpu))),
       writeFile(this.#file('pids', id, 'pids.max'), String(resources.pidsMax)),
     ]);
   }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Resources } from '../../cmdb/records.ts';
 import { usageV2 } from '../cgroup-usage.ts';
 import type { CgroupUsage } from '../cgroup-usage.ts';
+import { cpuWeight } from '../cpu-weight.ts';
 import {
   CPU_PERIOD_US,
   cpuQuotaUs,
@@ -69,6 +70,7 @@ class CgroupsV2 implements Cgroups {
     await Promise.all([
       writeFile(this.#file(id, 'memory.max'), String(resources.memoryBytes)),
       writeFile(this.#file(id, 'cpu.max'), `${cpuQuotaUs(resources.cpu)} ${CPU_PERIOD_US}`),
+      writeFile(this.#file(id, 'cpu.weight'), String(cpuWeight(resources.cpu))),
       writeFile(this.#file(id, 'pids.max'), String(resources.pidsMax)),
     ]);
   }
