@@ -136,6 +136,6 @@ class CgroupsV1 implements Cgroups {
   }
 
   #file(controller: V1Controller, id: string, name: string): string {
-    return join(this.#mounts[controller], this.#parent, id, name);
+    return `${this.#mounts[controller]}/${this.#parent}/${id}/${name}`;
   }
 }

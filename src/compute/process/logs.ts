@@ -6,7 +6,8 @@
  * follower saw it, when `check` found the file that long, or else the file's last write. So it is late by up to the time
  * between two checks for what was written under this process, and by more for what was written under an earlier one.
  */
-import { open, stat, truncate, type FileHandle } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { open, truncate, type FileHandle } from 'node:fs/promises';
 import { sleep, type Clock } from '../../clock.ts';
 import type { LogLine, LogOptions } from '../engine.ts';
 import { LineSplitter } from './log-lines.ts';
@@ -41,7 +42,8 @@ export class LogFile {
 
   /** Notes how far the file has grown by now, and empties it when it has grown too far. */
   async check(): Promise<void> {
-    const { size } = await stat(this.#path);
+    // In place: a detour over Node's thread pool costs fifty times as much (200 and 3 µs), and each container has two of these every second.
+    const { size } = statSync(this.#path);
     const last = this.#marks.at(-1);
     if (size > (last?.offset ?? 0)) this.#marks.push({ offset: size, atMs: this.#clock.nowMs() });
     if (this.#marks.length > MAX_MARKS) this.#marks.shift();
