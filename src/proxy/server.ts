@@ -22,6 +22,7 @@ import type { ProxySnapshot } from './snapshot.ts';
 import type { ProxyLog } from './transport.ts';
 import { Transports } from './transports.ts';
 import { UpstreamPool } from './upstream-pool.ts';
+import { setV8Flags } from './v8-flags.ts';
 
 /** Plain data. */
 export interface TlsDoor {
@@ -90,6 +91,7 @@ export interface Proxy {
 
 /** Resolves when it listens. Errors: what `listen` gives, e.g. EADDRINUSE. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+  setV8Flags();
   const { control, clock, log, listen, trustedProxies, refuseFrom, proxyProtocolFrom, requestLog } = options;
   const limits: ProxyLimits = { ...DEFAULT_DISPATCH_LIMITS, ...DEFAULT_TRANSPORT_LIMITS, ...options.limits };
   const counters = newCounters();

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Resources } from '../../src/cmdb/records.ts';
 
+/** In Mayfly's words. */
 export function processLimits(pid: number): Resources {
   const { isV1, read } = cgroupOf(pid);
   if (isV1)

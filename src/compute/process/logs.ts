@@ -42,7 +42,8 @@ export class LogFile {
 
   /** Notes how far the file has grown by now, and empties it when it has grown too far. */
   async check(): Promise<void> {
-    // In place: a detour over Node's thread pool costs fifty times as much (200 and 3 µs), and each container has two of these every second.
+    // In place: a detour over Node's thread pool costs fifty times as much (200 and 3 µs), and every second each container
+    // has two of these.
     const { size } = statSync(this.#path);
     const last = this.#marks.at(-1);
     if (size > (last?.offset ?? 0)) this.#marks.push({ offset: size, atMs: this.#clock.nowMs() });

@@ -33,6 +33,13 @@ export function readInto(
   return true;
 }
 
+/** It has closed: what `readInto` told it is forgotten. */
+export function forgetReader(socket: Socket): void {
+  if (BUFFER === undefined || NEXT_BUFFER === undefined || CALLBACK === undefined) return;
+  const told = socket as unknown as Record<symbol, unknown>;
+  told[BUFFER] = told[NEXT_BUFFER] = told[CALLBACK] = null;
+}
+
 function symbolsOf(socket: Socket, ...names: readonly string[]): (symbol | undefined)[] {
   const symbols = Object.getOwnPropertySymbols(socket);
   return names.map((name) => symbols.find(({ description }) => description === name));

@@ -11,7 +11,7 @@ import { Origin } from '../http1/origin.ts';
 import { PartialHead } from '../http1/partial-head.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { Placed } from '../roll.ts';
-import { readInto } from './accepted.ts';
+import { forgetReader, readInto } from './accepted.ts';
 import type { FastContext } from './context.ts';
 import { Timed } from './deadlines.ts';
 import { errorBytes } from './error-bytes.ts';
@@ -359,7 +359,9 @@ export class Client extends Timed implements Placed {
     const busy = this.#state === BUSY;
     this.#leave();
     this.#context.gone(this);
+    // V8 may keep a closed socket for long (docs/performance.md): then not with all of this.
     this.#unlisten();
+    forgetReader(this.socket);
     if (busy) this.#exchange.clientGone();
     else this.#context.heads.giveBack(this.head);
   };
