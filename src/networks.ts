@@ -1,5 +1,6 @@
 /** Networks as people write them, and lists of them that addresses are held against. */
 import { BlockList, isIPv6 } from 'node:net';
+import type { Server, Socket } from 'node:net';
 
 /** An IPv4 address that came over an IPv6 socket is an IPv4 address. */
 export function plainAddress(address: string): string {
@@ -23,4 +24,12 @@ export class Networks {
   has(address: string): boolean {
     return !this.#isEmpty && this.#list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
   }
+}
+
+/** What connects from there is closed before a byte of it is read. */
+export function refuseConnections(server: Server, from: Networks): void {
+  server.prependListener('connection', (socket: Socket) => {
+    const { remoteAddress } = socket; // none: it has gone again
+    if (remoteAddress === undefined || from.has(plainAddress(remoteAddress))) socket.destroy();
+  });
 }

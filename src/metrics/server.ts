@@ -7,7 +7,7 @@ import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { PlatformError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { plainAddress } from '../networks.ts';
+import { refuseConnections } from '../networks.ts';
 import type { Networks } from '../networks.ts';
 import { CONTENT_TYPE } from './exposition.ts';
 
@@ -33,9 +33,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   const { listen, render, log, refuseFrom } = options;
   const server = createServer({ requestTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS });
   server.maxConnections = MAX_CONNECTIONS;
-  server.prependListener('connection', (socket) => {
-    if (refuseFrom?.has(plainAddress(socket.remoteAddress ?? '')) === true) socket.destroy();
-  });
+  if (refuseFrom) refuseConnections(server, refuseFrom);
   server.on('request', (request, response) => {
     const path = (request.url ?? '').split('?', 1)[0];
     if (path !== '/metrics') {

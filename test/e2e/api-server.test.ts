@@ -1,10 +1,11 @@
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { openMemoryStore } from '../../src/cmdb/memory.ts';
 import { startCoreApi } from '../../src/coreapi/http/server.ts';
 import { Networks } from '../../src/networks.ts';
+import { statusFrom } from '../support/connect-from.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { node } from '../support/records.ts';
 import { until } from '../support/until.ts';
@@ -44,17 +45,8 @@ describe('the socket', () => {
   it('takes no connection from an address that is refused', async () => {
     const containers = new Networks(['127.0.0.2/32']);
     const { port } = await startApi({ refuseFrom: containers });
-    const attempt = async (localAddress: string) => {
-      const socket = connect({ port, host: '127.0.0.1', localAddress });
-      let heard = '';
-      socket.on('data', (chunk: Buffer) => (heard += chunk.toString()));
-      socket.on('error', () => undefined);
-      socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
-      await once(socket, 'close');
-      return heard.slice(0, 12);
-    };
-    expect(await attempt('127.0.0.1')).toBe('HTTP/1.1 200');
-    expect(await attempt('127.0.0.2')).toBe('');
+    expect(await statusFrom('127.0.0.1', port, '/healthz')).toBe('HTTP/1.1 200');
+    expect(await statusFrom('127.0.0.2', port, '/healthz')).toBe('');
   });
 
   it('says which address cannot be listened on', async () => {

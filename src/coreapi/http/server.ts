@@ -11,7 +11,7 @@ import { sleep, type Clock } from '../../clock.ts';
 import type { Store } from '../../cmdb/store.ts';
 import { PlatformError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import { plainAddress, type Networks } from '../../networks.ts';
+import { refuseConnections, type Networks } from '../../networks.ts';
 import type { NodeGateway } from '../core-api.ts';
 import { ensureDefaults } from '../grades.ts';
 import { problemResponse, toProblem, PROBLEM_TYPE } from '../problem.ts';
@@ -69,7 +69,7 @@ export async function startCoreApi(options: CoreApiServerOptions): Promise<CoreA
     connectionsCheckingInterval: 1_000,
   });
   server.maxConnections = MAX_CONNECTIONS;
-  if (refuseFrom) server.prependListener('connection', (socket) => refuse(socket, refuseFrom));
+  if (refuseFrom) refuseConnections(server, refuseFrom);
   server.on('clientError', answerBrokenRequest);
   const inFlight = new Set<object>();
   const listener = getRequestListener(api.fetch, {
@@ -136,11 +136,6 @@ async function obstacle({ store, clock, ready }: CoreApiServerOptions): Promise<
   } finally {
     timeout.abort();
   }
-}
-
-function refuse(socket: Socket, refused: Networks): void {
-  const { remoteAddress } = socket;
-  if (remoteAddress === undefined || refused.has(plainAddress(remoteAddress))) socket.destroy();
 }
 
 /** Node's own parser gave up on it: no request object exists, so the answer is written by hand. */

@@ -299,6 +299,7 @@ export class Client extends Timed implements Placed {
     this.#leave();
     socket.pause();
     this.#unlisten();
+    socket.off('error', ignore);
     this.source = NOTHING;
     socket.unshift(Buffer.concat(unread));
     this.#context.handOver(this, to);
@@ -324,10 +325,11 @@ export class Client extends Timed implements Placed {
     socket.on('error', ignore).on('close', this.#onClose);
   }
 
+  /** Errors of the socket are still heard: one that nobody hears ends the program. */
   #unlisten(): void {
     const { socket } = this;
-    socket.off('data', this.#onChunk).off('drain', this.#onDrain).off('end', this.#onEnd);
-    socket.off('error', ignore).off('close', this.#onClose);
+    socket.off('data', this.#onChunk).off('drain', this.#onDrain);
+    socket.off('end', this.#onEnd).off('close', this.#onClose);
   }
 
   readonly #onDrain = (): void => {
