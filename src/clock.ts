@@ -2,6 +2,9 @@
  * Time is a parameter. Decisions take `nowMs`; whatever waits takes a `Clock`, so that a test can run a day of traffic
  * in a second.
  */
+// The global of the same name is a getter, which every reading of the clock would go through.
+import { performance } from 'node:perf_hooks';
+
 export interface Clock {
   /** Wall-clock time in milliseconds since the epoch; what records and events carry. */
   nowMs(): number;

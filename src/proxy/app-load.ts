@@ -6,8 +6,8 @@ import type { LoadReport } from './control-plane.ts';
 
 export class AppLoad {
   readonly appId: string;
-  /** When something came or went last, epoch ms. */
-  changedAtMs = 0;
+  /** When something came or went last, on the monotonic clock, as all times here. */
+  changedMs = 0;
   /** Ends the observing that goes on while the app is busy; undefined while nobody observes it. */
   cancel: (() => void) | undefined = undefined;
   #arrivals = 0;
@@ -45,13 +45,14 @@ export class AppLoad {
     this.#held = held;
   }
 
-  report(nowMs: number): LoadReport {
-    const sinceMs = Math.max(0, nowMs - this.changedAtMs);
+  /** `atMs`: the same moment, epoch ms. */
+  report(nowMs: number, atMs: number): LoadReport {
+    const sinceMs = nowMs - this.changedMs;
     const inFlight = this.#inFlight;
     const held = this.#held;
     return {
       appId: this.appId,
-      atMs: nowMs,
+      atMs,
       arrivals: this.#arrivals,
       completed: this.#arrivals - inFlight - held,
       servedMs: this.#servedMs + inFlight * sinceMs,
@@ -62,10 +63,9 @@ export class AppLoad {
   }
 
   #advance(nowMs: number): void {
-    // The wall clock may be set back.
-    const sinceMs = Math.max(0, nowMs - this.changedAtMs);
+    const sinceMs = nowMs - this.changedMs;
     this.#servedMs += this.#inFlight * sinceMs;
     this.#waitedMs += this.#held * sinceMs;
-    this.changedAtMs = nowMs;
+    this.changedMs = nowMs;
   }
 }

@@ -113,7 +113,7 @@ export class Fleet implements LeaseGiver {
     const lease = new Lease(this, upstream, route, request, wait);
     upstream.start(lease);
     this.#inFlight++;
-    app.load.started(this.#clock.nowMs());
+    app.load.started(this.#clock.monotonicMs());
     if (app.load.cancel === undefined) this.#observe(app);
     return lease;
   }
@@ -205,8 +205,8 @@ export class Fleet implements LeaseGiver {
       // Who waits for a slot that another data plane has is about to be given it.
       const busy = upstream.inFlight.size > 0 || (upstream.usable && (app?.queue.size ?? 0) > 0);
       if (busy) return { drained: false, lastActiveAtMs: this.#clock.nowMs() };
-      if (upstream.lastActiveAtMs > options.onlyIfIdleSinceMs)
-        return { drained: false, lastActiveAtMs: upstream.lastActiveAtMs };
+      const lastActiveAtMs = upstream.lastActiveAtMs(this.#clock);
+      if (lastActiveAtMs > options.onlyIfIdleSinceMs) return { drained: false, lastActiveAtMs };
     }
     this.#withdraw(upstream);
     const drained = upstream.drained();
@@ -236,7 +236,7 @@ export class Fleet implements LeaseGiver {
 
   released(lease: Lease): void {
     const { upstream } = lease;
-    const nowMs = this.#clock.nowMs();
+    const nowMs = this.#clock.monotonicMs();
     this.#inFlight--;
     upstream.end(lease, nowMs);
     const app = this.#apps.get(upstream.appId);
@@ -309,11 +309,11 @@ export class Fleet implements LeaseGiver {
   #observe(app: AppState): void {
     const { load } = app;
     const { observeEveryMs, onLoad } = this.#options;
-    onLoad(load.report(this.#clock.nowMs()));
+    onLoad(load.report(this.#clock.monotonicMs(), this.#clock.nowMs()));
     load.cancel = this.#clock.after(observeEveryMs, () => {
       load.cancel = undefined;
-      const nowMs = this.#clock.nowMs();
-      if (nowMs - load.changedAtMs <= (load.busy ? OBSERVE_AFTER_MS : observeEveryMs)) this.#observe(app);
+      const silentMs = this.#clock.monotonicMs() - load.changedMs;
+      if (silentMs <= (load.busy ? OBSERVE_AFTER_MS : observeEveryMs)) this.#observe(app);
     });
   }
 
@@ -410,7 +410,7 @@ export class Fleet implements LeaseGiver {
         budget: this.#options.budget,
         timeoutMs: this.#options.holdTimeoutMs,
         timedOut: () => this.#heldTooLong(app),
-        resized: (held) => app.load.waiting(held, this.#clock.nowMs()),
+        resized: (held) => app.load.waiting(held, this.#clock.monotonicMs()),
         emptied: () => this.#forgetIfDone(app),
       }),
       new RefusalPace(this.#clock, this.#delayedRefusals),

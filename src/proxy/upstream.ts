@@ -2,6 +2,7 @@
  * One container as this data plane sees it: whether new requests may go to it, what is in flight on it, and when it was
  * last active. Activity is counted where the traffic passes, and an open stream is activity for as long as it is open.
  */
+import type { Clock } from '../clock.ts';
 import type { DrainResult, Endpoint } from './control-plane.ts';
 import { Roll } from './roll.ts';
 import type { Placed } from './roll.ts';
@@ -17,14 +18,13 @@ export class Upstream {
   endpoint: Endpoint;
   /** Whether new requests may go to it. */
   usable = true;
-  /**
-   * When a request to it ended here last, epoch ms; 0: never. That it is named is no activity: with several data planes
-   * one of them refuses to let go of it, and it is named again to the others, who know nothing of a request.
-   */
-  lastActiveAtMs = 0;
   readonly inFlight = new Roll<Work>();
   /** Whoever shares out its slots wants to hear when one is free. */
   watched = false;
+  /** When a request to it ended here last, on the monotonic clock; and the end that `#lastActiveAtMs` was said of. */
+  #endedMs = -Infinity;
+  #saidMs = -Infinity;
+  #lastActiveAtMs = 0;
   #drains: ((result: DrainResult) => void)[] = [];
 
   constructor(appId: string, endpoint: Endpoint) {
@@ -46,20 +46,33 @@ export class Upstream {
     this.inFlight.add(work);
   }
 
+  /** `nowMs`: on the monotonic clock. */
   end(work: Work, nowMs: number): void {
     this.inFlight.delete(work);
-    this.lastActiveAtMs = nowMs;
+    this.#endedMs = nowMs;
     this.#settleDrains();
   }
 
+  /**
+   * When a request to it ended here last, epoch ms; 0: never. The same however often it is asked. That it is named is no
+   * activity: with several data planes one of them refuses to let go of it, and it is named again to the others, who know nothing of a request.
+   */
+  lastActiveAtMs(clock: Clock): number {
+    if (this.#saidMs !== this.#endedMs) {
+      this.#saidMs = this.#endedMs;
+      this.#lastActiveAtMs = clock.nowMs() - Math.floor(clock.monotonicMs() - this.#endedMs);
+    }
+    return this.#lastActiveAtMs;
+  }
+
   /** In use (again), at this address. A drain that waits is told that it did not come about. */
-  enable(endpoint: Endpoint, nowMs: number): void {
+  enable(endpoint: Endpoint, atMs: number): void {
     this.endpoint = endpoint;
     if (this.usable) return;
     this.usable = true;
     const drains = this.#drains;
     this.#drains = [];
-    for (const resolve of drains) resolve({ drained: false, lastActiveAtMs: nowMs });
+    for (const resolve of drains) resolve({ drained: false, lastActiveAtMs: atMs });
   }
 
   /** So many requests at once from now on; those beyond it that are in flight go on. */

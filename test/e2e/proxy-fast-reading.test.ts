@@ -4,7 +4,7 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { afterEach, expect, it } from 'vitest';
-import { readInto } from '../../src/proxy/fast/accepted.ts';
+import { readInto } from '../../src/proxy/fast/read-into.ts';
 import { makePair } from '../support/certificates.ts';
 
 const open: (Server | Socket)[] = [];
@@ -22,11 +22,11 @@ function hear(server: Server, event: 'connection' | 'secureConnection'): Promise
   const memory = Buffer.alloc(64);
   server.on(event, (socket: Socket) => {
     open.push(socket);
-    const callback = (bytes: number) => {
+    const received = (bytes: number) => {
       resolve(memory.toString('latin1', 0, bytes));
       return true;
     };
-    if (!readInto(socket, () => memory, callback)) reject(new Error('it reads as every socket does'));
+    if (!readInto(socket, memory, { received })) reject(new Error('it reads as every socket does'));
   });
   open.push(server.listen(0, '127.0.0.1'));
   return promise;

@@ -81,6 +81,11 @@ function readRequest(head: RequestHead, { text, late, written }: Step, at: numbe
     announcesTrailers,
     claimsOrigin,
   };
+  if (head.repeats) {
+    const { memory } = head.repetition;
+    const kept = head.repetition.withLine(source, at, at + head.line.end);
+    if (kept >= 0) expect(memory.toString('latin1', kept, kept + headBytes)).toBe(text.slice(0, headBytes));
+  }
   if (!written || (odd & ODD.noHost) !== 0) return { ...read, ...more };
   const out = Buffer.alloc(maxRequestBytes(head, origin));
   const end = writeRequest(head, source, at, out, 0, origin);
@@ -149,6 +154,29 @@ describe('a head that repeats the one before', () => {
     const other = 'GET /d HTTP/1.1\r\nHost: b.test\r\n\r\n';
     expect(readRequest(head, { text: other, late: 0, written: true }, 0)).toMatchObject({ host: 'b.test' });
     expect(head.repeats).toBe(false);
+  });
+
+  it('differs from it in one byte, anywhere: is read as what it is', () => {
+    const text = `GET /a HTTP/1.1\r\n${NOTED}`;
+    const head = new RequestHead(undefined, true);
+    const step = (bytes: string) => ({ text: bytes, late: 0, written: true });
+    for (let at = 'GET /a HTTP/1.1\r\n'.length; at < text.length; at++)
+      for (const byte of ['\0', '\x80', '\xff', 'Q']) {
+        readRequest(head, step(text), 0);
+        readRequest(head, step(text), 0);
+        expect(head.repeats).toBe(true);
+        const other = step(text.slice(0, at) + byte + text.slice(at + 1));
+        expect(readRequest(head, other, 0)).toEqual(readRequest(new RequestHead(undefined, true), other, 0));
+        head.reset();
+      }
+  });
+
+  it('has a first line too long to be kept beside the fields: that is said', () => {
+    const head = new RequestHead();
+    const text = `GET /${'x'.repeat(300)} HTTP/1.1\r\n${NOTED}`;
+    for (let i = 0; i < 2; i++) readRequest(head, { text, late: 0, written: true }, 0);
+    const source = Buffer.from(text, 'latin1');
+    expect([head.repeats, head.repetition.withLine(source, 0, head.line.end)]).toEqual([true, -1]);
   });
 
   it('is read anew after an answer before the answer, which has fields of its own', () => {

@@ -55,7 +55,7 @@ describe('a complete head', () => {
       false,
       true,
     ]);
-    expect(head.odd).toBe(ODD.method | ODD.absoluteForm);
+    expect(head.odd).toBe(ODD.method | ODD.absoluteForm | ODD.trailers);
     const { host } = head;
     parsed('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n', head);
     expect([head.methodName, head.keepAlive, head.expectsContinue, head.odd]).toEqual([
@@ -127,6 +127,11 @@ describe('what is odd', () => {
     ],
     ['an absolute target', 'GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n', ODD.absoluteForm],
     ['an asterisk', 'OPTIONS * HTTP/1.1\r\nHost: a.test\r\n', ODD.asteriskForm],
+    [
+      'announced trailers',
+      'POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n',
+      ODD.trailers,
+    ],
     ['another method', 'M-SEARCH / HTTP/1.1\r\nHost: a.test\r\n', ODD.method],
     ['HTTP/1.0 without a Host', 'GET / HTTP/1.0\r\n', ODD.noHost],
     ['a Host in UTF-8', 'GET / HTTP/1.1\r\nHost: m\xc3\xbcnchen.example\r\n', ODD.idnHost],

@@ -11,12 +11,13 @@ import { Origin } from '../http1/origin.ts';
 import { PartialHead } from '../http1/partial-head.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { Placed } from '../roll.ts';
-import { forgetReader, readInto } from './accepted.ts';
 import type { FastContext } from './context.ts';
 import { Timed } from './deadlines.ts';
 import { errorBytes } from './error-bytes.ts';
 import type { ErrorBytesOptions } from './error-bytes.ts';
 import { Exchange } from './exchange.ts';
+import { forgetReader, readInto } from './read-into.ts';
+import type { Reader } from './read-into.ts';
 import { ReadTarget } from './reading.ts';
 import { FastNote } from './request-note.ts';
 import { Rest } from './rest.ts';
@@ -42,7 +43,7 @@ const NOTHING = Buffer.alloc(0);
 /** What is allocated for the head of a request that is under way; more where it is longer. */
 const KEPT_HEAD_BYTES = 1024;
 
-export class Client extends Timed implements Placed {
+export class Client extends Timed implements Placed, Reader {
   place = 0;
   readonly socket: Socket;
   readonly peer: Peer;
@@ -72,12 +73,11 @@ export class Client extends Timed implements Placed {
     const { requestLog } = context;
     this.head = context.heads.take();
     this.note = requestLog && new FastNote(requestLog, this);
-    this.#reads = new ReadTarget(context.memory);
     this.socket = socket;
+    this.#reads = new ReadTarget(context.memory, socket);
     this.#exchange = new Exchange(context, this);
     this.#listen();
-    if (!readInto(socket, () => this.#reads.next(this.#readsBody), this.#onRead))
-      socket.on('data', this.#onChunk);
+    if (!readInto(socket, context.memory.shared, this)) socket.on('data', this.#onChunk);
     this.waitFor(limits.headersTimeoutMs);
   }
 
@@ -185,22 +185,23 @@ export class Client extends Timed implements Placed {
     return this.#state === DRAINING || (this.#state === BUSY && this.#exchange.takesBody);
   }
 
-  readonly #onRead = (bytes: number): boolean => {
+  received(bytes: number): boolean {
     const { buffer } = this.#reads;
     // Handed over: whoever has it now reads it as a stream.
     if (this.#state === OVER) return this.socket.push(Buffer.from(buffer.subarray(0, bytes)));
     this.#reads.filled(bytes);
-    this.#received(buffer, bytes);
+    this.#take(buffer, bytes);
     this.#detach(buffer);
+    this.#reads.next(this.#readsBody);
     return true;
-  };
+  }
 
   readonly #onChunk = (chunk: Buffer): void => {
     this.#context.memory.sweep.relayed(chunk.length);
-    this.#received(chunk, chunk.length);
+    this.#take(chunk, chunk.length);
   };
 
-  #received(buffer: Buffer, bytes: number): void {
+  #take(buffer: Buffer, bytes: number): void {
     this.#context.counters.receivedBytes += bytes;
     switch (this.#state) {
       case READING:
@@ -222,7 +223,15 @@ export class Client extends Timed implements Placed {
   #detach(buffer: Buffer): void {
     if (this.rest.buffer === buffer) this.rest.detach();
     if (this.source !== buffer) return;
-    const { headBytes } = this.head;
+    const { headBytes, line, repeats, repetition } = this.head;
+    if (repeats) {
+      const at = repetition.withLine(buffer, this.start, this.start + line.end);
+      if (at >= 0) {
+        this.source = repetition.memory;
+        this.start = at;
+        return;
+      }
+    }
     if (headBytes > this.#kept.length) this.#kept = Buffer.allocUnsafe(Math.max(KEPT_HEAD_BYTES, headBytes));
     buffer.copy(this.#kept, 0, this.start, this.start + headBytes);
     this.source = this.#kept;

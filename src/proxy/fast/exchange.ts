@@ -93,7 +93,7 @@ export class Exchange implements AcquireRequest, Asker {
 
   /** It takes more of the answer again. */
   clientTakes(): void {
-    if (this.#answering) this.#client.deadlineMs = Infinity;
+    if (this.#answering) this.#client.wait();
     this.#up?.resume();
   }
 
@@ -128,7 +128,7 @@ export class Exchange implements AcquireRequest, Asker {
 
   #hold(placed: Promise<Lease>): void {
     this.#state = HELD;
-    this.#client.deadlineMs = Infinity;
+    this.#client.wait();
     placed.then(
       (lease) => {
         if (this.#state === HELD) this.#send(lease);
@@ -337,7 +337,7 @@ export class Exchange implements AcquireRequest, Asker {
     if (lease === undefined) return;
     lease.answered();
     this.#answering = true;
-    this.#client.deadlineMs = Infinity;
+    this.#client.wait();
     if (context.closing) this.#last = true;
     countStatus(context.counters, head.status);
     this.#client.note?.answers(head.status, context.clock.monotonicMs());

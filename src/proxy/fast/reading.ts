@@ -6,7 +6,9 @@
  * A body that fills these bytes gets a large buffer for as long as it does. That one can be written from without a copy;
  * while such a write is under way the next read gets another.
  */
+import type { Socket } from 'node:net';
 import type { BufferSweep } from '../buffer-sweep.ts';
+import { CAN_READ_ON, readOnInto } from './read-into.ts';
 
 const SHARED_BYTES = 16 * 1024;
 const LARGE_BYTES = 256 * 1024;
@@ -38,17 +40,20 @@ export class ReadTarget {
   /** What the last read wrote to. */
   buffer: Buffer;
   readonly #memory: ReadMemory;
+  readonly #socket: Socket;
   #lent = false;
   #wantsLarge = false;
 
-  constructor(memory: ReadMemory) {
+  /** `socket` reads into the shared bytes. */
+  constructor(memory: ReadMemory, socket: Socket) {
     this.#memory = memory;
+    this.#socket = socket;
     this.buffer = memory.shared;
   }
 
   /** So many bytes have been read to it. */
   filled(bytes: number): void {
-    if (bytes === SHARED_BYTES) this.#wantsLarge = true;
+    if (bytes === SHARED_BYTES && CAN_READ_ON) this.#wantsLarge = true;
   }
 
   /** A piece of it is still being written. Not of the shared bytes: those are copied to be written. */
@@ -56,21 +61,21 @@ export class ReadTarget {
     this.#lent = this.buffer !== this.#memory.shared;
   }
 
-  /** Where to read to next. `body`: whether that is of a body. */
-  next(body: boolean): Buffer {
+  /** What was read has been dealt with. `body`: whether what is read next is of a body. */
+  next(body: boolean): void {
     const memory = this.#memory;
     const { shared } = memory;
-    if (this.buffer === shared && !this.#wantsLarge) return shared;
+    if (this.buffer === shared && !this.#wantsLarge) return;
     const large = body && (this.#wantsLarge || this.buffer !== shared);
     this.#wantsLarge = false;
     if (this.#lent) memory.sweep.relayed(LARGE_BYTES);
     else if (this.buffer !== shared) {
-      if (large) return this.buffer;
+      if (large) return;
       memory.giveLarge(this.buffer);
     }
     this.#lent = false;
     this.buffer = large ? memory.takeLarge() : shared;
-    return this.buffer;
+    readOnInto(this.#socket, this.buffer);
   }
 
   /** Nothing is read any more. */

@@ -9,9 +9,12 @@ import { DEFAULT_RESPONSE_HEAD_LIMITS } from '../http1/limits.ts';
 import type { Method } from '../http1/methods.ts';
 import { PartialHead } from '../http1/partial-head.ts';
 import type { Refusal } from '../http1/refusals.ts';
-import { ResponseHead } from '../http1/response-head.ts';
+import { UNSAID } from '../http1/framing.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
 import { BodyProgress } from './body-progress.ts';
 import { Timed } from './deadlines.ts';
+import { forgetReader, onread, readBy } from './read-into.ts';
+import type { Reader } from './read-into.ts';
 import { ReadTarget } from './reading.ts';
 import type { Shelf, UpstreamConnections } from './upstream-connections.ts';
 
@@ -37,7 +40,7 @@ export interface Asker {
   readonly blocked: boolean;
 }
 
-export class UpstreamConnection extends Timed {
+export class UpstreamConnection extends Timed implements Reader {
   readonly socket: Socket;
   /** Where it belongs when it is idle. */
   readonly shelf: Shelf;
@@ -45,15 +48,20 @@ export class UpstreamConnection extends Timed {
   reused = false;
   /** Something of an answer has arrived. */
   heard = false;
+  /** For how long the app says it keeps an idle connection, in seconds; -1 if it does not say. */
+  keepAliveTimeoutSeconds = UNSAID;
   #asker: Asker | undefined;
   readonly #home: UpstreamConnections;
-  readonly #head = new ResponseHead();
   readonly #body = new BodyProgress();
+  /** While one is read. */
+  #head: ResponseHead | undefined;
   #partial: PartialHead | undefined;
   #method: Method = 0;
   /** It has been sent a request. */
   #asked = false;
   #answering = false;
+  /** The app keeps the connection when this answer is over. */
+  #keepsAlive = false;
   readonly #reads: ReadTarget;
   #error: Error | undefined;
 
@@ -62,16 +70,10 @@ export class UpstreamConnection extends Timed {
     this.#home = home;
     this.shelf = shelf;
     this.#asker = asker;
-    this.#reads = new ReadTarget(home.memory);
-    this.socket = connect({
-      host: shelf.host,
-      port: shelf.port,
-      noDelay: true,
-      onread: {
-        buffer: () => this.#reads.next(this.#asker !== undefined),
-        callback: (bytes) => this.#read(bytes),
-      },
-    });
+    const { host, port } = shelf;
+    this.socket = connect({ host, port, noDelay: true, onread: onread(home.memory.shared) });
+    this.#reads = new ReadTarget(home.memory, this.socket);
+    readBy(this.socket, this);
     this.socket.once('connect', () => this.#asker?.connected());
     this.socket.on('error', (error) => (this.#error = error));
     this.socket.on('drain', () => this.#asker?.drained());
@@ -114,13 +116,7 @@ export class UpstreamConnection extends Timed {
     this.#reads.lend();
   }
 
-  /** For how long the app says it keeps an idle connection, in seconds; -1 if it does not say. */
-  get keepAliveTimeoutSeconds(): number {
-    return this.#head.keepAliveTimeoutSeconds;
-  }
-
-  /** False: no more for now. */
-  #read(bytes: number): boolean {
+  received(bytes: number): boolean {
     const asker = this.#asker;
     if (asker === undefined) {
       // An app that speaks unasked means something that nobody here can know.
@@ -131,12 +127,13 @@ export class UpstreamConnection extends Timed {
     this.#reads.filled(bytes);
     if (this.#answering) this.#part(asker, this.#reads.buffer, 0, bytes);
     else this.#readHead(asker, bytes);
+    this.#reads.next(this.#asker !== undefined);
     return this.#asker?.blocked !== true;
   }
 
   #readHead(asker: Asker, bytes: number): void {
     const { buffer } = this.#reads;
-    const head = this.#head;
+    const head = (this.#head ??= this.shelf.takeHead());
     let from = 0;
     for (;;) {
       let source: Buffer = buffer;
@@ -166,7 +163,7 @@ export class UpstreamConnection extends Timed {
         return;
       }
       if (!head.interim) {
-        this.#answer(asker, source, start, from, bytes);
+        this.#answer(asker, head, source, start, from, bytes);
         return;
       }
       asker.interim(head, source, start);
@@ -174,12 +171,23 @@ export class UpstreamConnection extends Timed {
     }
   }
 
-  #answer(asker: Asker, source: Buffer, start: number, from: number, bytes: number): void {
+  #answer(
+    asker: Asker,
+    head: ResponseHead,
+    source: Buffer,
+    start: number,
+    from: number,
+    bytes: number,
+  ): void {
     const { buffer } = this.#reads;
-    this.#body.begin(this.#head.framing, this.#head.contentLength);
+    this.#body.begin(head.framing, head.contentLength);
     this.#answering = true;
+    this.#keepsAlive = head.keepAlive;
+    this.keepAliveTimeoutSeconds = head.keepAliveTimeoutSeconds;
     const to = this.#body.take(buffer, from, bytes);
-    asker.answer(this.#head, source, start, buffer, from, to < 0 ? from : to);
+    asker.answer(head, source, start, buffer, from, to < 0 ? from : to);
+    this.#head = undefined;
+    this.shelf.giveHead(head);
     this.#after(asker, to, bytes);
   }
 
@@ -200,7 +208,7 @@ export class UpstreamConnection extends Timed {
     this.#asker = undefined;
     // An app that has answered before it has read everything will not be read to by us.
     const idle = asker.sent && this.socket.writableLength === 0;
-    if (clean && idle && this.#head.keepAlive) this.#home.keep(this);
+    if (clean && idle && this.#keepsAlive) this.#home.keep(this);
     else this.destroy();
     asker.answerEnd();
   }
@@ -222,6 +230,7 @@ export class UpstreamConnection extends Timed {
     const asker = this.#asker;
     this.#asker = undefined;
     this.#reads.close();
+    forgetReader(this.socket);
     this.#home.forget(this);
     if (asker === undefined) return;
     const error = this.#error ?? new Error('the connection closed without an answer');

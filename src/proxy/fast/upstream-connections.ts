@@ -4,6 +4,7 @@
  * container that was replaced would answer for the wrong one.
  */
 import type { Endpoint } from '../control-plane.ts';
+import { ResponseHead } from '../http1/response-head.ts';
 import type { TransportLimits } from '../limits.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { ReadMemory } from './reading.ts';
@@ -12,15 +13,36 @@ import type { Asker } from './upstream-connection.ts';
 
 /** An app that says how long it keeps a connection is believed, less this: its farewell may be on its way. */
 const MARGIN_MS = 500;
+/** Heads that no connection of a container reads with at the moment. */
+const KEPT_HEADS = 16;
 
 /** One container's connections. */
-export interface Shelf {
+export class Shelf {
   readonly host: string;
   readonly port: number;
   /** The last used one last. */
-  readonly idle: UpstreamConnection[];
+  readonly idle: UpstreamConnection[] = [];
   /** Nothing is put here any more. */
-  retired: boolean;
+  retired = false;
+  readonly #heads: ResponseHead[] = [];
+
+  constructor({ host, port }: Endpoint) {
+    this.host = host;
+    this.port = port;
+  }
+
+  /**
+   * To read the head of an answer with. The last one that was given back: it knows what the app has said last, on whatever
+   * connection, and is still in the processor's cache.
+   */
+  takeHead(): ResponseHead {
+    return this.#heads.pop() ?? new ResponseHead();
+  }
+
+  /** The head that was read with it was whole, and nobody asks for what it said any more. */
+  giveHead(head: ResponseHead): void {
+    if (this.#heads.length < KEPT_HEADS) this.#heads.push(head);
+  }
 }
 
 export interface UpstreamConnectionsOptions {
@@ -44,14 +66,14 @@ export class UpstreamConnections {
     const connection = this.#shelf(endpoint).idle.pop();
     if (connection === undefined) return undefined;
     connection.reused = true;
-    connection.deadlineMs = Infinity;
+    connection.wait();
     return connection;
   }
 
   /** A new one; `asker` is told how that ends. `once`: it is not kept afterwards. */
   open(endpoint: Endpoint, asker: Asker, once: boolean): UpstreamConnection {
-    const { host, port } = endpoint;
-    const shelf = once ? { host, port, idle: [], retired: true } : this.#shelf(endpoint);
+    const shelf = once ? new Shelf(endpoint) : this.#shelf(endpoint);
+    if (once) shelf.retired = true;
     return new UpstreamConnection(this, shelf, asker);
   }
 
@@ -88,11 +110,12 @@ export class UpstreamConnections {
     for (const containerId of [...this.#shelves.keys()]) this.retire(containerId);
   }
 
-  #shelf({ containerId, host, port }: Endpoint): Shelf {
+  #shelf(endpoint: Endpoint): Shelf {
+    const { containerId, host, port } = endpoint;
     const known = this.#shelves.get(containerId);
     if (known !== undefined && known.port === port && known.host === host) return known;
     this.retire(containerId);
-    const shelf: Shelf = { host, port, idle: [], retired: false };
+    const shelf = new Shelf(endpoint);
     this.#shelves.set(containerId, shelf);
     return shelf;
   }

@@ -14,14 +14,13 @@ export type Elsewhere = typeof HTTP1 | typeof HTTP2;
 
 export function vouchesFor(head: RequestHead): boolean {
   return (
-    // Upgrades, absolute-form, `OPTIONS *`, rare methods, no Host, a Host beyond ASCII, unknown expectations.
+    // Upgrades, absolute-form, `OPTIONS *`, rare methods, no Host, a Host beyond ASCII, unknown expectations; of announced
+    // trailers those that may not pass are taken out one by one.
     head.odd === 0 &&
     // An HTTP/1.0 client is sent no chunks and no interim answers, so an answer may have to be taken apart.
     head.minorVersion === 1 &&
     // The body comes only after an interim answer, or never.
-    !head.expectsContinue &&
-    // Of announced trailers those that may not pass are taken out one by one.
-    !head.fields.announcesTrailers
+    !head.expectsContinue
   );
 }
 

@@ -27,4 +27,6 @@ export const ODD = {
   idnHost: 32,
   /** `Expect` asks for something else than 100-continue. */
   expectation: 64,
+  /** It says which trailers will come: of those, some may not pass. */
+  trailers: 128,
 } as const;

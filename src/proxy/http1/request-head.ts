@@ -22,6 +22,9 @@ import { Repetition } from './repetition.ts';
 import { RequestFields } from './request-fields.ts';
 import { ABSOLUTE_FORM, ASTERISK_FORM, ORIGIN_FORM, RequestLine } from './request-line.ts';
 
+/** First lines up to this length are kept with the fields of the request before, where those repeat. */
+const LINE_ROOM = 256;
+
 const LINE = 0;
 const FIELDS = 1;
 const OVER = 2;
@@ -31,10 +34,14 @@ export class RequestHead {
   readonly line: RequestLine;
   readonly fields: RequestFields;
   /** What the request before said in its field lines. */
-  readonly repetition = new Repetition();
+  readonly repetition = new Repetition(LINE_ROOM);
 
   // All below: after `COMPLETE`, until the next `parse`.
 
+  /** Normalised; the same object for as long as the Host's bytes are the same. Empty: `ODD.noHost`. */
+  host = '';
+  /** Whether the client keeps its connection for another request (RFC 9112 §9.3). */
+  keepAlive = false;
   /** From the start of the head to its body. */
   headBytes = 0;
   framing: Framing = NO_BODY;
@@ -74,17 +81,6 @@ export class RequestHead {
     return this.line.minorVersion;
   }
 
-  /** Normalised; the same object for as long as the Host's bytes are the same. Empty: `ODD.noHost`. */
-  get host(): string {
-    return (this.odd & ODD.noHost) === 0 ? this.fields.memo.host : '';
-  }
-
-  /** Whether the client keeps its connection for another request (RFC 9112 §9.3). */
-  get keepAlive(): boolean {
-    if (this.fields.connection.close) return false;
-    return this.line.minorVersion === 1 || this.fields.connection.keepAlive;
-  }
-
   /** The target as it was sent; makes a string. */
   target(source: Buffer, start: number): string {
     return source.toString('latin1', start + this.line.targetStart, start + this.line.targetEnd);
@@ -118,6 +114,8 @@ export class RequestHead {
     this.repetition.forget();
     this.fields.reset();
     this.repeats = false;
+    this.host = '';
+    this.keepAlive = false;
     this.headBytes = 0;
     this.framing = NO_BODY;
     this.contentLength = 0;
@@ -199,7 +197,9 @@ export class RequestHead {
     if (refusal !== undefined) return this.#refuse(refusal);
     this.expectsContinue = fields.expectsContinue && this.framing !== NO_BODY;
     if (fields.oddExpectation) this.odd |= ODD.expectation;
+    if (fields.announcesTrailers) this.odd |= ODD.trailers;
     const { connection } = fields;
+    this.keepAlive = !connection.close && (line.minorVersion === 1 || connection.keepAlive);
     if (fields.webSocket && connection.upgrade && line.method === GET && line.minorVersion === 1)
       this.odd |= ODD.webSocket;
     if (connection.named > 0) cutNamed(buffer, start, line.end, this.headBytes, connection, fields.cuts);
@@ -222,6 +222,7 @@ export class RequestHead {
       this.odd |= ODD.noHost;
       return undefined;
     }
+    this.host = memo.host;
     if (memo.idn) this.odd |= ODD.idnHost;
     return undefined;
   }
