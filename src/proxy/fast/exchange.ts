@@ -12,7 +12,8 @@ import { HEAD, isIdempotent } from '../http1/methods.ts';
 import type { Refusal } from '../http1/refusals.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { maxRequestBytes, writeRequest } from '../http1/write-request.ts';
-import type { AcquireRequest, Lease, Question } from '../lease.ts';
+import { Lease } from '../lease.ts';
+import type { AcquireRequest, Question } from '../lease.ts';
 import { reasonOf, StandIn } from '../stand-in.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { BodyProgress } from './body-progress.ts';
@@ -122,8 +123,8 @@ export class Exchange implements AcquireRequest, Asker {
     this.body.begin(head.framing, head.contentLength);
     this.#client.note?.begin(this.#startedMs);
     const placed = context.dispatcher.acquire(head.host, this);
-    if (placed instanceof Promise) this.#hold(placed);
-    else this.#send(placed);
+    if (placed instanceof Lease) this.#send(placed);
+    else this.#hold(placed);
   }
 
   #hold(placed: Promise<Lease>): void {

@@ -4,7 +4,7 @@
  * such a write had comes back when it is.
  */
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 
 const SCRATCH_BYTES = 32 * 1024;
 /** What lies beside a head is copied to it up to this size, so that both are one write; more is not worth copying. */
@@ -59,7 +59,7 @@ export class Scratch {
     if (socket.writableLength > 0) {
       // It will have to wait; of its own size, as many of them may.
       socket.write(Buffer.from(view));
-    } else if (socket instanceof TLSSocket) {
+    } else if (isEncrypted(socket)) {
       socket.write(view, sheet.giveBack);
       this.#next();
     } else {
@@ -77,4 +77,9 @@ export class Scratch {
   #next(): void {
     this.#sheet = this.#kept.pop() ?? new Sheet(SCRATCH_BYTES, this.#kept);
   }
+}
+
+/** Asked without `instanceof`, which goes from prototype to prototype. */
+function isEncrypted(socket: Socket): boolean {
+  return (socket as Partial<TLSSocket>).encrypted === true;
 }

@@ -99,7 +99,6 @@ export class RequestFields {
 
   /** The same lines stand elsewhere in their head. */
   moveBy(bytes: number): void {
-    if (bytes === 0) return;
     this.cuts.moveBy(bytes);
     this.userAgentFrom += bytes;
     this.userAgentTo += bytes;

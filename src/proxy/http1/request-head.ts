@@ -163,8 +163,9 @@ export class RequestHead {
     if (line.form !== ORIGIN_FORM || !repetition.isAt(buffer, start + line.end, bound, repetitionKey(line)))
       return false;
     this.repeats = true;
-    this.fields.moveBy(line.end + repetition.saidBytes - this.headBytes);
-    this.headBytes = line.end + repetition.saidBytes;
+    const headBytes = line.end + repetition.saidBytes;
+    if (headBytes !== this.headBytes) this.fields.moveBy(headBytes - this.headBytes);
+    this.headBytes = headBytes;
     this.#phase = OVER;
     return true;
   }
