@@ -4,6 +4,7 @@
  * hash already and can be compared by identity.
  */
 import { normalizeHost } from '../../hostname.ts';
+import { copyBytes, TOKEN } from './ascii.ts';
 
 /** No Host with a valid hostname in it is longer, in any encoding. */
 const MAX_RAW_BYTES = 1024;
@@ -15,8 +16,8 @@ export class HostMemo {
   host = '';
   /** Whether it was sent with bytes that are not ASCII, which a Host may not have but some clients send for an IDN. */
   idn = false;
-  /** Changes with every change of the bytes. */
-  serial = 0;
+  /** Whether it may stand where a token may (RFC 9110 §5.6.2): it has no port, and is no IPv6 address. */
+  isToken = false;
   #raw = NOTHING;
   #length = 0;
 
@@ -27,6 +28,11 @@ export class HostMemo {
 
   get rawBytes(): number {
     return this.#length;
+  }
+
+  /** Writes it as it was sent; returns where it ends. */
+  write(out: Buffer, at: number): number {
+    return copyBytes(this.#raw, 0, this.#length, out, at);
   }
 
   /** Takes the bytes in [from, to). False: it is not `uri-host [ ":" port ]` (RFC 9110 §7.2). */
@@ -42,7 +48,7 @@ export class HostMemo {
     this.#length = length;
     this.host = host;
     this.idn = idn;
-    this.serial++;
+    this.isToken = isToken(buffer, from, to);
     return true;
   }
 
@@ -52,6 +58,11 @@ export class HostMemo {
     for (let i = 0; i < length; i++) if (raw[i] !== buffer[from + i]) return false;
     return true;
   }
+}
+
+function isToken(buffer: Buffer, from: number, to: number): boolean {
+  for (let pos = from; pos < to; pos++) if (TOKEN[buffer[pos] as number] === 0) return false;
+  return true;
 }
 
 function hasHighBytes(buffer: Buffer, from: number, to: number): boolean {

@@ -1,10 +1,10 @@
 /**
- * What the app is told about where a request came from: `X-Forwarded-*` and `Forwarded` (RFC 7239). It is what we saw, and
- * the same for every request of a connection that has the same Host: the lines are made once. What a client claims is
- * removed; what a trusted peer says is kept, and we add to it.
+ * What the app is told about where a request came from: `X-Forwarded-*` and `Forwarded` (RFC 7239). It is what we saw. What a
+ * client claims is removed; what a trusted peer says is kept, and we add to it.
  */
 import type { Peer } from '../doors/peer.ts';
-import { ascii, COMMA, COLON, copyBytes, equalsLower, HTAB, LF, SP } from './ascii.ts';
+import { ascii, COMMA, COLON, copyBytes, DQUOTE, equalsLower, HTAB, LF, SP } from './ascii.ts';
+import type { HostMemo } from './host-memo.ts';
 import type { RequestHead } from './request-head.ts';
 
 const X_FORWARDED_FOR = ascii('x-forwarded-for');
@@ -16,19 +16,18 @@ const FOR_LINE = ascii('X-Forwarded-For: ');
 const HOST_LINE = ascii('X-Forwarded-Host: ');
 const PROTO_LINE = ascii('X-Forwarded-Proto: ');
 const FORWARDED_LINE = ascii('Forwarded: ');
+const FOR = ascii('for=');
+const FOR_IPV6 = ascii('for="[');
+const FOR_IPV6_END = ascii(']"');
+const HOST = ascii(';host=');
+const PROTO = ascii(';proto=');
+const PROTOCOLS = { http: ascii('http'), https: ascii('https') };
 /** The names, separators and line ends of all four. */
 const FIXED_BYTES = 192;
-const NOTHING: Buffer = Buffer.alloc(0);
 
 export class Origin {
   readonly trusted: boolean;
   readonly #peer: Peer;
-  /** The lines for the Host with this serial number. */
-  #serial = -1;
-  #lines = NOTHING;
-  /** What stands in them. */
-  #host = '';
-  #element = '';
 
   constructor(peer: Peer) {
     this.#peer = peer;
@@ -42,40 +41,45 @@ export class Origin {
 
   /** Writes the four lines to `out` at `at`; returns where they end. */
   write(head: RequestHead, source: Buffer, start: number, out: Buffer, at: number): number {
-    if (head.fields.memo.serial !== this.#serial) this.#prepare(head);
-    if (this.trusted && head.fields.claimsOrigin) return this.#writeAfter(head, source, start, out, at);
-    return copyBytes(this.#lines, 0, this.#lines.length, out, at);
+    const { memo, claimsOrigin } = head.fields;
+    if (this.trusted && claimsOrigin) return this.#writeAfter(head, source, start, out, at);
+    const { address, protocol } = this.#peer;
+    let end = write(FOR_LINE, out, at);
+    end = endLine(out, writeText(address, out, end));
+    end = write(HOST_LINE, out, end);
+    end = endLine(out, memo.write(out, end));
+    end = write(PROTO_LINE, out, end);
+    end = endLine(out, write(PROTOCOLS[protocol], out, end));
+    end = write(FORWARDED_LINE, out, end);
+    return endLine(out, this.#writeElement(memo, out, end));
   }
 
-  #prepare(head: RequestHead): void {
-    const host = head.fields.memo.raw;
+  /** Of `Forwarded`. RFC 7239 §6: an IPv6 address is bracketed and quoted; a Host with a port is no token, so quoted. */
+  #writeElement(memo: HostMemo, out: Buffer, at: number): number {
     const { address, protocol } = this.#peer;
-    // RFC 7239 §6: an IPv6 address is bracketed and quoted; a Host with a port is no token, so quoted.
-    const node = address.includes(':') ? `"[${address}]"` : address;
-    const element = `for=${node};host=${/^[\w.-]+$/.test(host) ? host : `"${host}"`};proto=${protocol}`;
-    this.#serial = head.fields.memo.serial;
-    this.#host = host;
-    this.#element = element;
-    this.#lines = ascii(
-      `X-Forwarded-For: ${address}\r\nX-Forwarded-Host: ${host}\r\nX-Forwarded-Proto: ${protocol}\r\nForwarded: ${element}\r\n`,
-    );
+    const isIpv6 = address.includes(':');
+    let end = write(isIpv6 ? FOR_IPV6 : FOR, out, at);
+    end = writeText(address, out, end);
+    if (isIpv6) end = write(FOR_IPV6_END, out, end);
+    end = write(HOST, out, end);
+    if (!memo.isToken) out[end++] = DQUOTE;
+    end = memo.write(out, end);
+    if (!memo.isToken) out[end++] = DQUOTE;
+    end = write(PROTO, out, end);
+    return write(PROTOCOLS[protocol], out, end);
   }
 
   /** What the peer said, and then what we say; of host and protocol only what was said first. */
   #writeAfter(head: RequestHead, source: Buffer, start: number, out: Buffer, at: number): number {
-    let end = this.#list(head, source, start, out, at, FOR_LINE, X_FORWARDED_FOR, ascii(this.#peer.address));
-    end = this.#first(head, source, start, out, end, HOST_LINE, X_FORWARDED_HOST, ascii(this.#host));
-    end = this.#first(
-      head,
-      source,
-      start,
-      out,
-      end,
-      PROTO_LINE,
-      X_FORWARDED_PROTO,
-      ascii(this.#peer.protocol),
-    );
-    return this.#list(head, source, start, out, end, FORWARDED_LINE, FORWARDED, ascii(this.#element));
+    const { memo } = head.fields;
+    const { address, protocol } = this.#peer;
+    const element = Buffer.alloc(this.maxBytes(head));
+    const elementBytes = this.#writeElement(memo, element, 0);
+    let end = this.#list(head, source, start, out, at, FOR_LINE, X_FORWARDED_FOR, ascii(address));
+    end = this.#first(head, source, start, out, end, HOST_LINE, X_FORWARDED_HOST, ascii(memo.raw));
+    end = this.#first(head, source, start, out, end, PROTO_LINE, X_FORWARDED_PROTO, PROTOCOLS[protocol]);
+    const own = element.subarray(0, elementBytes);
+    return this.#list(head, source, start, out, end, FORWARDED_LINE, FORWARDED, own);
   }
 
   #list(
@@ -165,6 +169,16 @@ class CutValues {
     this.to = to;
     return from < to;
   }
+}
+
+function write(text: Buffer, out: Buffer, at: number): number {
+  return copyBytes(text, 0, text.length, out, at);
+}
+
+/** ASCII, and short. */
+function writeText(text: string, out: Buffer, at: number): number {
+  for (let i = 0; i < text.length; i++) out[at + i] = text.charCodeAt(i);
+  return at + text.length;
 }
 
 function endLine(out: Buffer, at: number): number {
