@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -458,6 +458,29 @@ test('bin/mayfly runs through a link from elsewhere, and its exit code is the co
       promisify(execFile)(join(folder, 'mayfly'), words, { cwd: folder, env: { ...process.env, ...env } });
     expect((await launch(['apps', 'list', '--json'])).stdout).toBe('[]\n');
     await expect(launch(['apps', 'show', 'nobody'])).rejects.toMatchObject({ code: 4 });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('bin/mayfly keeps what Node makes of the sources, and does without where it cannot', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'mayfly-cache-'));
+  const root = join(import.meta.dirname, '../..');
+  try {
+    const version = (cache: string | undefined) =>
+      promisify(execFile)(join(root, 'bin/mayfly'), ['--version'], {
+        env: { ...process.env, NODE_COMPILE_CACHE: cache },
+      });
+    await version(undefined);
+    expect(await readdir(join(root, 'node_modules/.cache/mayfly'))).not.toEqual([]);
+    await version(join(folder, 'elsewhere'));
+    expect(await readdir(join(folder, 'elsewhere'))).not.toEqual([]);
+    await writeFile(join(folder, 'file'), '');
+    for (const cache of ['', join(folder, 'file')])
+      expect(await version(cache)).toEqual({
+        stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+        stderr: '',
+      });
   } finally {
     await rm(folder, { recursive: true });
   }
