@@ -476,11 +476,11 @@ test('bin/mayfly keeps what Node makes of the sources, and does without where it
     await version(join(folder, 'elsewhere'));
     expect(await readdir(join(folder, 'elsewhere'))).not.toEqual([]);
     await writeFile(join(folder, 'file'), '');
-    for (const cache of ['', join(folder, 'file')])
-      expect(await version(cache)).toEqual({
-        stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
-        stderr: '',
-      });
+    for (const cache of ['', join(folder, 'file')]) {
+      const { stdout, stderr } = await version(cache);
+      expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+      expect(stderr).toBe('');
+    }
   } finally {
     await rm(folder, { recursive: true });
   }
