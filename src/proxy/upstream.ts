@@ -55,7 +55,8 @@ export class Upstream {
 
   /**
    * When a request to it ended here last, epoch ms; 0: never. The same however often it is asked. That it is named is no
-   * activity: with several data planes one of them refuses to let go of it, and it is named again to the others, who know nothing of a request.
+   * activity: with several data planes one of them refuses to let go of it, and it is named again to the others, who know
+   * nothing of a request.
    */
   lastActiveAtMs(clock: Clock): number {
     if (this.#saidMs !== this.#endedMs) {

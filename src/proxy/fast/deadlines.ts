@@ -30,7 +30,7 @@ export abstract class Timed {
   abstract expired(): void;
 
   /** No deadline. It stays in the wheel, where the next one finds it. */
-  wait(): void {
+  withoutDeadline(): void {
     this.due = NONE;
   }
 }
@@ -60,7 +60,7 @@ export class Deadlines {
   /** On the monotonic clock. */
   set(one: Timed, deadlineMs: number): void {
     if (deadlineMs === Infinity) {
-      one.wait();
+      one.withoutDeadline();
       return;
     }
     const due = Math.ceil(deadlineMs / TICK_MS);
@@ -72,7 +72,7 @@ export class Deadlines {
 
   /** No deadline; the wheel does not know it any more. */
   remove(one: Timed): void {
-    one.wait();
+    one.withoutDeadline();
     this.#take(one);
     if (this.#waiting > 0) return;
     this.#cancel?.();
@@ -118,7 +118,7 @@ export class Deadlines {
         if (one.due === NONE) continue;
         if (one.due > last) this.#put(one);
         else {
-          one.wait();
+          one.withoutDeadline();
           one.expired();
         }
       }

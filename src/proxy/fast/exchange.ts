@@ -94,7 +94,7 @@ export class Exchange implements AcquireRequest, Asker {
 
   /** It takes more of the answer again. */
   clientTakes(): void {
-    if (this.#answering) this.#client.wait();
+    if (this.#answering) this.#client.withoutDeadline();
     this.#up?.resume();
   }
 
@@ -129,7 +129,7 @@ export class Exchange implements AcquireRequest, Asker {
 
   #hold(placed: Promise<Lease>): void {
     this.#state = HELD;
-    this.#client.wait();
+    this.#client.withoutDeadline();
     placed.then(
       (lease) => {
         if (this.#state === HELD) this.#send(lease);
@@ -338,7 +338,7 @@ export class Exchange implements AcquireRequest, Asker {
     if (lease === undefined) return;
     lease.answered();
     this.#answering = true;
-    this.#client.wait();
+    this.#client.withoutDeadline();
     if (context.closing) this.#last = true;
     countStatus(context.counters, head.status);
     this.#client.note?.answers(head.status, context.clock.monotonicMs());

@@ -68,6 +68,7 @@ export class ReadTarget {
     if (this.buffer === shared && !this.#wantsLarge) return;
     const large = body && (this.#wantsLarge || this.buffer !== shared);
     this.#wantsLarge = false;
+    if (!large && this.buffer === shared) return;
     if (this.#lent) memory.sweep.relayed(LARGE_BYTES);
     else if (this.buffer !== shared) {
       if (large) return;

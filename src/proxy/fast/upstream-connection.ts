@@ -4,12 +4,12 @@
  */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { UNSAID } from '../http1/framing.ts';
 import { COMPLETE, INCOMPLETE } from '../http1/head-result.ts';
 import { DEFAULT_RESPONSE_HEAD_LIMITS } from '../http1/limits.ts';
 import type { Method } from '../http1/methods.ts';
 import { PartialHead } from '../http1/partial-head.ts';
 import type { Refusal } from '../http1/refusals.ts';
-import { UNSAID } from '../http1/framing.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { BodyProgress } from './body-progress.ts';
 import { Timed } from './deadlines.ts';

@@ -66,7 +66,7 @@ export class UpstreamConnections {
     const connection = this.#shelf(endpoint).idle.pop();
     if (connection === undefined) return undefined;
     connection.reused = true;
-    connection.wait();
+    connection.withoutDeadline();
     return connection;
   }
 
