@@ -78,6 +78,9 @@ async function begin({ appPort, seed, pair }: Extract<ToProxy, { type: 'begin' }
   }, SLEEP_EVERY_MS);
 
   const settle = async () => {
+    // What the control plane was told is kept by it for tests to look at: that is not the proxy's.
+    control.observed.length = 0;
+    control.coldStarts.length = 0;
     // What one collection finds to be unused, another can give back.
     for (let i = 0; i < 3; i++) {
       globalThis.gc?.();
