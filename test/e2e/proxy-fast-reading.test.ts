@@ -4,7 +4,7 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { afterEach, expect, it } from 'vitest';
-import { readInto } from '../../src/proxy/fast/read-into.ts';
+import { onread, readBy, readInto, readOnInto } from '../../src/proxy/fast/read-into.ts';
 import { makePair } from '../support/certificates.ts';
 
 const open: (Server | Socket)[] = [];
@@ -52,4 +52,35 @@ it('a connection with TLS is read into it', async () => {
   open.push(client);
   client.write('hello');
   expect(await heard).toBe('hello');
+});
+
+it('a connection that is made is read into it, and told elsewhere reads on there', async () => {
+  const server = createServer();
+  open.push(server.listen(0, '127.0.0.1'));
+  await once(server, 'listening');
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const [first, second] = [Buffer.alloc(64), Buffer.alloc(64)];
+  const { port } = server.address() as AddressInfo;
+  const client = connect({ port, host: '127.0.0.1', onread: onread(first) });
+  open.push(client);
+  let read = Promise.withResolvers<number>();
+  readBy(client, {
+    received: (bytes) => {
+      readOnInto(client, second);
+      read.resolve(bytes);
+      return true;
+    },
+  });
+  const [socket] = await accepted;
+  open.push(socket);
+  for (const [memory, text] of [
+    [first, 'hello'],
+    [second, 'again'],
+    [second, 'still'],
+  ] as const) {
+    read = Promise.withResolvers<number>();
+    socket.write(text);
+    expect(memory.toString('latin1', 0, await read.promise)).toBe(text);
+  }
+  expect(first.toString('latin1', 0, 5)).toBe('hello');
 });

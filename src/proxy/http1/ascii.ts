@@ -101,3 +101,8 @@ export function copyBytes(source: Buffer, from: number, to: number, out: Buffer,
   else for (let i = 0; i < length; i++) out[at + i] = source[from + i] as number;
   return at + length;
 }
+
+/** Copies all of it. */
+export function write(text: Buffer, out: Buffer, at: number): number {
+  return copyBytes(text, 0, text.length, out, at);
+}

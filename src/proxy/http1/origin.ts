@@ -3,7 +3,7 @@
  * client claims is removed; what a trusted peer says is kept, and we add to it.
  */
 import type { Peer } from '../doors/peer.ts';
-import { ascii, COMMA, COLON, copyBytes, DQUOTE, equalsLower, HTAB, LF, SP } from './ascii.ts';
+import { ascii, COMMA, COLON, copyBytes, DQUOTE, equalsLower, HTAB, LF, SP, write } from './ascii.ts';
 import type { HostMemo } from './host-memo.ts';
 import type { RequestHead } from './request-head.ts';
 
@@ -169,10 +169,6 @@ class CutValues {
     this.to = to;
     return from < to;
   }
-}
-
-function write(text: Buffer, out: Buffer, at: number): number {
-  return copyBytes(text, 0, text.length, out, at);
 }
 
 /** ASCII, and short. */

@@ -3,7 +3,7 @@
  * came from is said by us, `Mayfly-*` is ours; everything else passes as the bytes it came in: its order, its case, its
  * repetitions. Whatever the client spoke, it is HTTP/1.1 (RFC 9110 §2.5), and framed in one canonical spelling.
  */
-import { ascii, ASTERISK, copyBytes, DIGIT_0, SLASH } from './ascii.ts';
+import { ascii, ASTERISK, copyBytes, DIGIT_0, SLASH, write } from './ascii.ts';
 import { CHUNKED, NO_BODY } from './framing.ts';
 import { OPTIONS, usuallyHasBody } from './methods.ts';
 import type { Origin } from './origin.ts';
@@ -101,8 +101,4 @@ function writeHost(head: RequestHead, out: Buffer, at: number): number {
   let end = write(HOST, out, at);
   end += out.write(head.fields.memo.raw, end, 'latin1');
   return write(LINE_END, out, end);
-}
-
-function write(text: Buffer, out: Buffer, at: number): number {
-  return copyBytes(text, 0, text.length, out, at);
 }

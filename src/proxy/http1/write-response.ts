@@ -2,7 +2,7 @@
  * Writes the head that goes to the client: the app's own bytes, less what concerns its connection to us and what would pass
  * for ours, and with what concerns the client's connection.
  */
-import { ascii, copyBytes, DIGIT_0 } from './ascii.ts';
+import { ascii, DIGIT_0, write } from './ascii.ts';
 import type { ResponseHead } from './response-head.ts';
 
 /** The body is sent in chunks, as they came or made by us: `Transfer-Encoding: chunked`. */
@@ -63,8 +63,4 @@ export function writeResponse(
     repetition.remember(head.method, source, start, start + head.headBytes, out, at, end);
   }
   return end;
-}
-
-function write(text: Buffer, out: Buffer, at: number): number {
-  return copyBytes(text, 0, text.length, out, at);
 }
