@@ -8,7 +8,7 @@ import { HostMemo } from '../src/proxy/http1/host-memo.ts';
 import { DEFAULT_DISPATCH_LIMITS } from '../src/proxy/limits.ts';
 import { RouteCache } from '../src/proxy/route-cache.ts';
 import { barChart } from './lib/bars.ts';
-import { hostName, Hosts, shuffledIndexes } from './lib/routes/hosts.ts';
+import { hostName, Hosts, popularIndexes, shuffledIndexes } from './lib/routes/hosts.ts';
 import { occupied } from './lib/routes/memory.ts';
 import { loadStore } from './lib/routes/store.ts';
 import type { LoadedStore } from './lib/routes/store.ts';
@@ -26,6 +26,8 @@ const COLD_LOOKUPS = 2_000;
 
 const NAMED = 'by name, 1,000,000 in turn';
 const PEER = 'Map: by name, 1,000,000 in turn';
+const POPULAR = 'by name, a million as they are popular';
+const PEER_POPULAR = 'Map: by name, a million as they are popular';
 const SENT = 'the same from bytes of a head, another host each time';
 const PEER_SENT = 'Map: the same from bytes of a head';
 const KEPT = 'the connection has asked for it before';
@@ -64,6 +66,7 @@ export async function run({ quick, json }: BenchOptions): Promise<void> {
       rows: all,
       ratios: {
         'mayfly/Map, by name': ratio(NAMED, PEER),
+        'mayfly/Map, by name, popular': ratio(POPULAR, PEER_POPULAR),
         'mayfly/Map, from bytes': ratio(SENT, PEER_SENT),
         'mayfly/Map, bytes a host': ratio('memory a host', 'Map: memory a host'),
       },
@@ -111,13 +114,14 @@ async function measureWarm(rounds: number): Promise<{ rows: Row[]; notes: string
 
   const samples = new Map<string, number[]>();
   const measures = measuresOf({ hosts, covered, unknown, cache, map });
-  const order = shuffledIndexes(LOOKUPS_A_ROUND * rounds * measures.length, HOSTS);
+  const lookups = LOOKUPS_A_ROUND * rounds * measures.length;
+  const orders = { evenly: shuffledIndexes(lookups, HOSTS), popular: popularIndexes(lookups, HOSTS) };
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < measures.length; i++) {
       // Each has hosts of its own, so that none finds in the processor's caches what another has fetched; and its turn.
       const at = (round * measures.length + i) * LOOKUPS_A_ROUND;
-      const [name, measure] = measures[(round + i) % measures.length] as Measure;
-      push(samples, name, measure(order.subarray(at, at + LOOKUPS_A_ROUND)));
+      const [name, measure, order = 'evenly'] = measures[(round + i) % measures.length] as Measure;
+      push(samples, name, measure(orders[order].subarray(at, at + LOOKUPS_A_ROUND)));
     }
   }
   const heap = (from: typeof start, to: typeof start) => (to.heapBytes - from.heapBytes) / HOSTS;
@@ -148,8 +152,8 @@ async function measureWarm(rounds: number): Promise<{ rows: Row[]; notes: string
   return { rows, notes };
 }
 
-/** Nanoseconds a look-up, for these hosts. */
-type Measure = readonly [name: string, measure: (order: Uint32Array) => number];
+/** Nanoseconds a look-up, for these hosts; and how they are chosen, if not evenly. */
+type Measure = readonly [name: string, measure: (order: Uint32Array) => number, order?: 'popular'];
 
 interface Subjects {
   readonly hosts: Hosts;
@@ -173,6 +177,8 @@ function measuresOf({ hosts, covered, unknown, cache, map }: Subjects): Measure[
   return [
     [NAMED, fresh(hosts, (host) => isFound(cache.peek(host)))],
     [PEER, fresh(hosts, (host) => isFound(map.get(host)))],
+    [POPULAR, fresh(hosts, (host) => isFound(cache.peek(host))), 'popular'],
+    [PEER_POPULAR, fresh(hosts, (host) => isFound(map.get(host))), 'popular'],
     [SENT, sent((host) => isFound(cache.peek(host)))],
     [PEER_SENT, sent((host) => isFound(map.get(host)))],
     [
@@ -243,7 +249,7 @@ function push(samples: Map<string, number[]>, name: string, value: number): void
 }
 
 function bars(rows: readonly Row[]) {
-  return [NAMED, PEER, SENT, PEER_SENT, KEPT, BY_WILDCARD, NOBODY].map((name) => ({
+  return [NAMED, PEER, POPULAR, PEER_POPULAR, SENT, PEER_SENT, KEPT, BY_WILDCARD, NOBODY].map((name) => ({
     name,
     parts: [{ label: 'median', value: medianOf(rows, name) }],
   }));

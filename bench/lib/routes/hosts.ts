@@ -44,13 +44,27 @@ export function hostName(index: number): string {
 
 /** Numbers below `count`, in no order, the same in every run. */
 export function shuffledIndexes(length: number, count: number): Uint32Array {
+  return indexes(length, (random) => random % count);
+}
+
+/**
+ * Numbers below `count` as visitors choose sites: the second is asked for half as often as the first, the hundredth a hundredth as often
+ * (Zipf's law, as of the web in Breslau et al., INFOCOM 1999). Who is how popular has nothing to do with the number.
+ */
+export function popularIndexes(length: number, count: number): Uint32Array {
+  const byRank = shuffledIndexes(count, count);
+  return indexes(length, (random) => byRank[Math.floor(count ** (random / 2 ** 32)) - 1] as number);
+}
+
+/** `choose` is given 32 random bits. */
+function indexes(length: number, choose: (random: number) => number): Uint32Array {
   const order = new Uint32Array(length);
   let state = 0x9e3779b9;
   for (let i = 0; i < length; i++) {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
-    order[i] = (state >>> 0) % count;
+    order[i] = choose(state >>> 0);
   }
   return order;
 }
