@@ -1,10 +1,11 @@
 /**
  * The cold start as a visitor meets it: from before the connection to the first byte of the app's own answer, for an app
- * that never ran, one that was stopped, one that is paused; split into the platform's own phases as the platform recorded
+ * that never ran, one that was stopped, one that is lent a whole CPU to start with, one that is paused; split into the platform's own phases as the platform recorded
  * them. Beside it, in the same rounds: what plain Docker takes to create and start a container of the same image with the
  * same limits on a network of its own, until the same request is answered.
  */
 import { join } from 'node:path';
+import type { CreateAppBody } from '../src/coreapi/schema-app.ts';
 import type { AppView, EventView } from '../src/coreapi/schema.ts';
 import { dockerSocketAnswers, withBaselineImage, type Baseline } from './lib/docker-baseline.ts';
 import { startProgram, type Program } from '../test/support/program.ts';
@@ -15,8 +16,9 @@ import { medianOf, publish, summarize, type Row } from './lib/report.ts';
 import type { BenchOptions } from './main.ts';
 
 const PHASES = ['lookup', 'place', 'create', 'start', 'listen', 'resume', 'firstByte'] as const;
-const SCENARIOS = ['never created', 'stopped', 'paused'] as const;
+const SCENARIOS = ['never created', 'stopped', 'stopped, 1 CPU lent', 'paused'] as const;
 const POLICY = { cpu: 0.3, memoryBytes: 512 * 2 ** 20, lifetimeMs: null };
+const BOOST = { cpu: 1, afterReadyMs: 0 };
 
 type Samples = Map<string, number[]>;
 
@@ -50,25 +52,27 @@ async function measure(
   const workload = baseline
     ? { image: baseline.image, port: baseline.port }
     : { command: ['node', 'server.mjs'], cwd: join(import.meta.dirname, '../examples/hello') };
-  const app = (name: string, idle: { idlePauseMs: number | null; idleStopMs: number | null }) =>
+  const app = (name: string, policy: CreateAppBody['policy']) =>
     program.client.createApp({
       name,
       hosts: [`${name}.localhost`],
       ...workload,
-      policy: { ...POLICY, ...idle },
+      policy: { ...POLICY, ...policy },
     });
   try {
     await app('stopped', { idlePauseMs: null, idleStopMs: 200 });
+    await app('boosted', { idlePauseMs: null, idleStopMs: 200, boost: BOOST });
     await app('paused', { idlePauseMs: 200, idleStopMs: null });
     // One start outside the count: the first of all pays for caches that later ones find warm.
-    await wake(program, 'stopped');
-    await wake(program, 'paused');
+    for (const name of ['stopped', 'boosted', 'paused']) await wake(program, name);
     for (let round = 0; round < rounds; round++) {
       const name = `never-${round}`;
       await app(name, { idlePauseMs: null, idleStopMs: 200 });
       await sample(program, name, `${engine} never created`, samples);
       await state(program, 'stopped', 'stopped');
       await sample(program, 'stopped', `${engine} stopped`, samples);
+      await state(program, 'boosted', 'stopped');
+      await sample(program, 'boosted', `${engine} stopped, 1 CPU lent`, samples);
       await state(program, 'paused', 'paused');
       await sample(program, 'paused', `${engine} paused`, samples);
       if (baseline) add(samples, 'docker run', await baseline.coldStart(POLICY));

@@ -56,6 +56,7 @@ export interface StartSpec {
 /** How long the engine's own steps took, in milliseconds. */
 export interface Started {
   readonly address: Address;
+  /** Its network included, where none was ready. */
   readonly createMs: number;
   readonly startMs: number;
 }

@@ -1,10 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { SandboxPool } from '../../src/compute/docker/sandbox-pool.ts';
 import type { Sandbox, SandboxPoolOptions } from '../../src/compute/docker/sandbox-pool.ts';
+import { sleep } from '../../src/clock.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 
 const REST_MS = 1_000;
 const REFILL_MS = 250;
+const MAKING_MS = 300;
 
 describe('a pool of sandboxes', () => {
   let clock: FakeClock;
@@ -71,6 +73,37 @@ describe('a pool of sandboxes', () => {
     expect(await one.take()).not.toBe(first);
     await clock.advance(REST_MS);
     expect(await one.take()).toBe(first);
+  });
+
+  it.each([
+    {
+      restedMs: REST_MS - MAKING_MS + 1,
+      it: 'waits for one that will have rested before another could be made',
+    },
+    { restedMs: REST_MS - MAKING_MS, it: 'makes one that will be there as soon' },
+  ])('$it', async ({ restedMs }) => {
+    const one = pool({
+      size: 1,
+      make: async () => {
+        await sleep(clock, MAKING_MS);
+        made++;
+        return { id: `s${made}`, host: `10.0.0.${made}`, bornAtMs: clock.nowMs(), uses: 0, dead: false };
+      },
+    });
+    const filled = one.fill();
+    await clock.advance(MAKING_MS);
+    await filled;
+    const first = await one.take();
+    one.giveBack(first);
+    await clock.advance(restedMs);
+
+    const next = one.take();
+    const another = one.take();
+    await clock.advance(REST_MS - restedMs);
+    const waits = restedMs > REST_MS - MAKING_MS;
+    expect((await next) === first).toBe(waits);
+    await clock.advance(MAKING_MS);
+    expect(await another, 'nobody else gets it').not.toBe(await next);
   });
 
   it('discards what is more than it keeps, once it has rested', async () => {

@@ -5,9 +5,10 @@
  * The pool knows nothing of Docker. It keeps `size` sandboxes ready, hands them out, takes them back when nothing of the
  * app is left, and lets one rest before it is used again: whoever still believes in the old app's address must find
  * nobody there, not another tenant's app. What is worn out (uses, age) or too much is discarded. It never makes a start
- * fail or wait in line: when none is ready, the start makes its own.
+ * fail or wait in line: when none is ready, the start makes its own, unless one will have rested sooner than that could be done.
  */
 import type { Clock } from '../../clock.ts';
+import { sleep } from '../../clock.ts';
 
 export interface Sandbox {
   /** The engine's container id. */
@@ -50,6 +51,8 @@ export class SandboxPool {
   #cancelTend: (() => void) | undefined;
   #tendAtMs = Infinity;
   #closed = false;
+  /** How long the last one took to make. */
+  #makingMs = 0;
 
   constructor(options: SandboxPoolOptions) {
     this.#options = options;
@@ -60,7 +63,7 @@ export class SandboxPool {
     return this.#entries.map(({ sandbox }) => sandbox);
   }
 
-  /** A sandbox nobody else has: one that is ready, else a new one. */
+  /** A sandbox nobody else has: one that is ready, else what is to be had soonest: one that has nearly rested, or a new one. */
   async take(): Promise<Sandbox> {
     const now = this.#options.clock.monotonicMs();
     const at = this.#entries.findIndex(
@@ -68,7 +71,7 @@ export class SandboxPool {
     );
     this.#tendLater(this.#options.refillDelayMs);
     const [entry] = at < 0 ? [] : this.#entries.splice(at, 1);
-    return entry ? entry.sandbox : this.#options.make();
+    return entry?.sandbox ?? (await this.#nearlyRested(now)) ?? this.#make();
   }
 
   /** Takes a sandbox back. The caller is sure that no process of the app is left in it. */
@@ -116,12 +119,30 @@ export class SandboxPool {
   async #fill(): Promise<void> {
     // One at a time: a refill must not take the machine from the apps that start.
     while (!this.#closed && this.#entries.length < this.#options.size) {
-      const sandbox = await this.#options.make();
+      const sandbox = await this.#make();
       // Fresh ones go first, they need no rest.
       this.#entries.unshift({ sandbox, usableAtMs: -Infinity });
       // One that came back while this one was made may have become one too many.
       if (this.#entries.length > this.#options.size) this.#tendLater(0);
     }
+  }
+
+  async #nearlyRested(now: number): Promise<Sandbox | undefined> {
+    const [next] = this.#entries
+      .filter(({ sandbox }) => !this.#wornOut(sandbox))
+      .sort((a, b) => a.usableAtMs - b.usableAtMs);
+    if (next === undefined || next.usableAtMs - now >= this.#makingMs) return undefined;
+    this.#entries.splice(this.#entries.indexOf(next), 1);
+    await sleep(this.#options.clock, next.usableAtMs - now);
+    return next.sandbox;
+  }
+
+  async #make(): Promise<Sandbox> {
+    const { clock, make } = this.#options;
+    const beganMs = clock.monotonicMs();
+    const sandbox = await make();
+    this.#makingMs = clock.monotonicMs() - beganMs;
+    return sandbox;
   }
 
   /** Looks after the pool once, `delayMs` from now at the latest: one timer for the pool, whatever its traffic. */

@@ -32,6 +32,13 @@ export interface StartsOptions {
   readonly onError: (error: unknown) => void;
 }
 
+interface Attempt {
+  readonly spec: StartSpec;
+  readonly signal: AbortSignal;
+  /** When a network began to be looked for (monotonic): that is part of what creating takes. */
+  readonly beganMs: number;
+}
+
 export class Starts {
   readonly #options: StartsOptions;
   /**
@@ -47,19 +54,20 @@ export class Starts {
 
   /** See `Engine.start`. */
   async start(spec: StartSpec, signal: AbortSignal): Promise<Started> {
-    const { pool, sandboxes, occupancy, lives } = this.#options;
+    const { pool, sandboxes, occupancy, lives, clock } = this.#options;
     signal.throwIfAborted();
     imageOf(spec.workload);
     if (lives.get(spec.containerId))
       throw new PlatformError('start_failed', `there is a container ${spec.containerId} already`);
+    const beganMs = clock.monotonicMs();
     const sandbox = await pool.take();
     try {
-      return await this.#startIn(sandbox, spec, signal);
+      return await this.#startIn(sandbox, { spec, signal, beganMs });
     } catch (thrown) {
       // A sandbox may have died without our knowing yet: that is no fault of the app, which gets a new one, once.
       if (!isPlatformError(thrown, 'start_failed') || (await sandboxes.runs(sandbox))) throw thrown;
       occupancy.died(sandbox.id);
-      return await this.#startIn(await sandboxes.make(), spec, signal);
+      return await this.#startIn(await sandboxes.make(), { spec, signal, beganMs });
     } finally {
       if (this.#doubtful.size > 0) this.settle().catch(this.#options.onError);
     }
@@ -80,11 +88,10 @@ export class Starts {
     }
   }
 
-  async #startIn(sandbox: Sandbox, spec: StartSpec, signal: AbortSignal): Promise<Started> {
+  async #startIn(sandbox: Sandbox, { spec, signal, beganMs }: Attempt): Promise<Started> {
     const { api, nodeId, clock, pool, occupancy, lives, onEnded } = this.#options;
     const { containerId } = spec;
     const name = containerName(nodeId, containerId);
-    const beganMs = clock.monotonicMs();
     let engineId: string;
     try {
       const way = this.#options.way?.lay(spec, sandbox);
