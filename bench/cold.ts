@@ -1,8 +1,8 @@
 /**
  * The cold start as a visitor meets it: from before the connection to the first byte of the app's own answer, for an app
- * that never ran, one that was stopped, one that is lent a whole CPU to start with, one that is paused; split into the platform's own phases as the platform recorded
- * them. Beside it, in the same rounds: what plain Docker takes to create and start a container of the same image with the
- * same limits on a network of its own, until the same request is answered.
+ * that never ran, one that was stopped, one that is lent a whole CPU to start with, one that is paused; split into the
+ * platform's own phases as the platform recorded them. Beside it, in the same rounds: what plain Docker takes to create and
+ * start a container of the same image with the same limits on a network of its own, until the same request is answered.
  */
 import { join } from 'node:path';
 import type { CreateAppBody } from '../src/coreapi/schema-app.ts';

@@ -8,7 +8,7 @@ import { connect } from 'node:tls';
 import { afterEach, expect, test } from 'vitest';
 import { makePair } from '../support/certificates.ts';
 
-const CROWDS = 10;
+const CROWDS = 20;
 const VISITORS = 64;
 const MESSAGES = 20;
 const MESSAGE = Buffer.alloc(16 * 1024, 'x');
