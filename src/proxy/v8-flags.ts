@@ -18,7 +18,7 @@
  */
 import { setFlagsFromString } from 'node:v8';
 
-/** The flag came with 13 and went with 14.8. */
+/** Where the flag is known: Node 24 and 26 have such versions, 14.8 has it no more. */
 const COUNTS_WHAT_WAS_ASKED_FOR = /^(13\.|14\.[0-7]\.)/;
 
 /** Before the first connection. A flag that V8 no longer has is named on stderr and changes nothing. */

@@ -62,6 +62,14 @@ describe.skipIf(missing !== undefined)(`the sandboxes of the docker engine ${mis
     expect(image.Size).toBeLessThan(1024);
   });
 
+  it('are part of what creating took, where a start has to make its own', async () => {
+    await open({ poolSize: 0 });
+    const beganMs = performance.now();
+    const { createMs, startMs } = await engine.start(imageSpec(harness.image), never);
+    const untoldMs = performance.now() - beganMs - createMs - startMs;
+    expect(untoldMs, 'what neither of them tells').toBeLessThan(createMs / 2);
+  });
+
   it('are held by an app only while it runs or is paused', async () => {
     await open();
     const ready = await ids();
