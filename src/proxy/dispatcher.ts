@@ -17,6 +17,7 @@ import { DEFAULT_DISPATCH_LIMITS } from './limits.ts';
 import type { DispatchLimits } from './limits.ts';
 import { needMissing, shuttingDown, unknownHost } from './refusals.ts';
 import { RouteCache } from './route-cache.ts';
+import type { Host } from './route-cache.ts';
 import type { SharedSlots, SlotShares } from './slot-shares.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -79,19 +80,22 @@ export class Dispatcher implements DataPlane, SharedSlots {
   }
 
   /**
-   * A place for a request to a normalised host: at once when one is free, else as soon as one is. Whoever is given a lease
+   * A place for a request to a host: at once when one is free, else as soon as one is. Whoever is given a lease
    * after the client has gone must still release it. Errors (always as a rejection): `unknown_host`, `hold_full`,
    * `upstream_timeout` (held too long), `need_missing` (a guest asks for what its app does not need), `shutting_down`, the
    * signal's reason, and what `activate`, `resolve` and `guest` reject with;
    * a `StandIn` where the app sleeps and its wake policy has another answer for this request.
    */
-  acquire(host: string, request: AcquireRequest): Lease | Promise<Lease> {
+  acquire(host: Host, request: AcquireRequest): Lease | Promise<Lease> {
     if (this.#closed) return Promise.reject(shuttingDown());
     const { guest } = request;
-    if (guest !== undefined) return this.#acquireAsGuest(guest, host, request);
+    if (guest !== undefined) return this.#acquireAsGuest(guest, textOf(host), request);
     const route = this.#routes.peek(host);
-    if (route === null) return Promise.reject(unknownHost(host));
-    if (route === undefined) return this.#lookUp(host, request, () => this.#routes.lookup(host));
+    if (route === null) return Promise.reject(unknownHost(textOf(host)));
+    if (route === undefined) {
+      const text = textOf(host);
+      return this.#lookUp(text, request, () => this.#routes.lookup(text));
+    }
     return this.#place(route, request);
   }
 
@@ -206,4 +210,8 @@ export class Dispatcher implements DataPlane, SharedSlots {
     const wait: Wait = { route, request, arrivedAtMs, lookupMs, retry: false, heldMs: 0, flight: undefined };
     return this.#fleet.place(route, request, wait) ?? this.#fleet.hold(wait);
   }
+}
+
+function textOf(host: Host): string {
+  return typeof host === 'string' ? host : host.text;
 }

@@ -3,8 +3,8 @@
  * and what was left in the old one is forgotten. Whoever is asked for in the old one is young again. So what is in use stays,
  * what is asked for once goes, and a hit is a look-up that writes nothing.
  */
-import { packKey } from './name-key.ts';
 import { NameTable } from './name-table.ts';
+import type { PackedName } from './packed-name.ts';
 
 export class HostCache {
   /** Of one generation. */
@@ -26,9 +26,9 @@ export class HostCache {
     return this.#young.size + this.#old.size;
   }
 
-  /** 0: it is not remembered. `hash`: as for `NameTable.get`. */
-  get(host: string, hash = packKey(host)): number {
-    const value = this.#young.get(host, hash);
+  /** 0: it is not remembered. */
+  get(host: PackedName): number {
+    const value = this.#young.get(host);
     if (value !== 0 || this.#old.size === 0) return value;
     const before = this.#old.delete(host);
     if (before !== 0) this.add(host, before);
@@ -36,7 +36,7 @@ export class HostCache {
   }
 
   /** A host that is not remembered; `value`: 1 or more. */
-  add(host: string, value: number): void {
+  add(host: PackedName, value: number): void {
     if (this.#young.size >= this.#maxYoung) {
       this.#old.forEachValue(this.#dropped);
       this.#old = this.#young;
@@ -45,7 +45,7 @@ export class HostCache {
     this.#young.set(host, value);
   }
 
-  delete(host: string): void {
+  delete(host: PackedName): void {
     const value = this.#young.delete(host) || this.#old.delete(host);
     if (value !== 0) this.#dropped(value);
   }

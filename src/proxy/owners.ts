@@ -4,6 +4,7 @@
  */
 import type { Route } from './control-plane.ts';
 import { MAX_VALUE, NameTable } from './name-table.ts';
+import { PackedName } from './packed-name.ts';
 
 export class Owners {
   /** By number; undefined: the app has changed, and so may its hosts have. Nobody has number 0. */
@@ -12,6 +13,7 @@ export class Owners {
   readonly #hosts: number[] = [0];
   readonly #free: number[] = [];
   readonly #numbers = new NameTable();
+  readonly #name = new PackedName();
 
   /** Undefined also for 0. */
   routeOf(number: number): Route | undefined {
@@ -20,10 +22,10 @@ export class Owners {
 
   /** A number for one more host of the app; 0: there are none left. What is known of the app is this from now on. */
   take(route: Route): number {
-    const known = this.#numbers.get(route.appId);
+    const known = this.#numbers.get(this.#name.pack(route.appId));
     const number = known || (this.#free.pop() ?? this.#routes.length);
     if (number > MAX_VALUE) return 0;
-    if (known === 0) this.#numbers.set(route.appId, number);
+    if (known === 0) this.#numbers.set(this.#name.pack(route.appId), number);
     this.#routes[number] = route;
     this.#hosts[number] = (this.#hosts[number] ?? 0) + 1;
     return number;
@@ -35,14 +37,14 @@ export class Owners {
     this.#hosts[number] = left;
     if (left > 0) return;
     const route = this.#routes[number];
-    if (route !== undefined) this.#numbers.delete(route.appId);
+    if (route !== undefined) this.#numbers.delete(this.#name.pack(route.appId));
     this.#routes[number] = undefined;
     this.#free.push(number);
   }
 
   /** The app has changed. */
   forget(appId: string): void {
-    const number = this.#numbers.delete(appId);
+    const number = this.#numbers.delete(this.#name.pack(appId));
     if (number !== 0) this.#routes[number] = undefined;
   }
 }

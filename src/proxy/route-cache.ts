@@ -6,16 +6,21 @@
  */
 import type { Clock } from '../clock.ts';
 import { hostMatches } from '../hostname.ts';
-import { BusyHosts } from './busy-hosts.ts';
 import type { ControlPlane, Route } from './control-plane.ts';
 import { HostCache } from './host-cache.ts';
 import type { DispatchLimits } from './limits.ts';
 import { LruMap } from './lru.ts';
-import { packKey } from './name-key.ts';
 import { Owners } from './owners.ts';
+import { PackedName } from './packed-name.ts';
 
 /** How often a lookup that was overtaken by a change is made again before its answer is used as it is. */
 const MAX_OVERTAKEN = 3;
+
+/** A normalised host, as a text, or as whoever has read it keeps it. */
+export type Host = string | PackedName;
+
+/** Of all caches, so that what one has found is nothing to another. */
+let states = 0;
 
 interface Lookup {
   readonly answer: Promise<Route | undefined>;
@@ -30,11 +35,12 @@ export class RouteCache {
   readonly #named: HostCache;
   /** Found by a wildcard, or nobody says how. */
   readonly #covered: HostCache;
-  /** What these two say of the hosts that are asked for at the moment. */
-  readonly #busy = new BusyHosts();
   /** Hosts without an app, and until when (monotonic) that is believed. */
   readonly #unknown: LruMap<string, number>;
   readonly #lookups = new Map<string, Lookup>();
+  readonly #name = new PackedName();
+  /** Another one whenever a host that was found might not be found again. */
+  #state = ++states;
 
   constructor(resolve: ControlPlane['resolve'], clock: Clock, limits: DispatchLimits) {
     this.#resolve = resolve;
@@ -42,7 +48,7 @@ export class RouteCache {
     this.#ttlMs = limits.negativeCacheTtlMs;
     const release = (number: number) => {
       this.#owners.release(number);
-      this.#busy.clear();
+      this.#state = ++states;
     };
     this.#named = new HostCache(limits.routeCacheSize, release);
     this.#covered = new HostCache(limits.wildcardCacheSize, release);
@@ -55,21 +61,14 @@ export class RouteCache {
   }
 
   /** What is remembered: a route, null for "no app", undefined for "not known, look it up". */
-  peek(host: string): Route | null | undefined {
-    const busy = this.#busy.get(host);
-    if (busy !== 0) return this.#owners.routeOf(busy);
-    const hash = packKey(host);
-    const owner = this.#named.get(host, hash) || this.#covered.get(host, hash);
-    if (owner !== 0) {
-      this.#busy.add(host, owner);
-      return this.#owners.routeOf(owner);
-    }
-    if (this.#unknown.size === 0) return undefined;
-    const untilMs = this.#unknown.get(host);
-    if (untilMs === undefined) return undefined;
-    if (this.#clock.monotonicMs() < untilMs) return null;
-    this.#unknown.delete(host);
-    return undefined;
+  peek(host: Host): Route | null | undefined {
+    const name = typeof host === 'string' ? this.#name.pack(host) : host;
+    if (name.foundIn === this.#state) return this.#owners.routeOf(name.found);
+    const owner = this.#named.get(name) || this.#covered.get(name);
+    if (owner === 0) return this.#isUnknown(name) ? null : undefined;
+    name.found = owner;
+    name.foundIn = this.#state;
+    return this.#owners.routeOf(owner);
   }
 
   /** Asks the control plane, together with whoever asks for the same host now. Rejects with its error, remembering nothing. */
@@ -90,6 +89,15 @@ export class RouteCache {
       if (host.startsWith('*.')) this.#forgetMatching(host);
       else this.#forget(host);
     }
+  }
+
+  #isUnknown(name: PackedName): boolean {
+    if (this.#unknown.size === 0) return false;
+    const untilMs = this.#unknown.get(name.text);
+    if (untilMs === undefined) return false;
+    if (this.#clock.monotonicMs() < untilMs) return true;
+    this.#unknown.delete(name.text);
+    return false;
   }
 
   async #lookUp(host: string): Promise<Route | undefined> {
@@ -118,12 +126,13 @@ export class RouteCache {
       return;
     }
     const owner = this.#owners.take(route);
-    if (owner !== 0) (route.byName === true ? this.#named : this.#covered).add(host, owner);
+    if (owner !== 0) (route.byName === true ? this.#named : this.#covered).add(this.#name.pack(host), owner);
   }
 
   #forget(host: string): void {
-    this.#named.delete(host);
-    this.#covered.delete(host);
+    const name = this.#name.pack(host);
+    this.#named.delete(name);
+    this.#covered.delete(name);
     this.#unknown.delete(host);
   }
 

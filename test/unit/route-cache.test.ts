@@ -3,9 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { HostCache } from '../../src/proxy/host-cache.ts';
 import { DEFAULT_DISPATCH_LIMITS } from '../../src/proxy/limits.ts';
 import type { DispatchLimits } from '../../src/proxy/limits.ts';
+import { PackedName } from '../../src/proxy/packed-name.ts';
 import { RouteCache } from '../../src/proxy/route-cache.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ScriptedControlPlane } from '../support/scripted-control-plane.ts';
+
+const packed = (text: string) => new PackedName().pack(text);
 
 class Bench {
   readonly control = new ScriptedControlPlane();
@@ -70,6 +73,49 @@ describe('what is remembered of hosts', () => {
     bench.cache.invalidate('old', ['b.test']);
     expect(await bench.appOf('a.test')).toBe('new');
     expect(await bench.appOf('b.test')).toBe('old');
+  });
+});
+
+describe('a host that a connection has packed', () => {
+  it('is found again without a look, and not when its app has changed, or the host has another', async () => {
+    const bench = new Bench();
+    bench.control.app('old', { hosts: ['a.test', 'b.test'] });
+    await bench.appOf('a.test');
+    const [name, other] = [packed('a.test'), packed('b.test')];
+    expect([bench.cache.peek(name)?.appId, bench.cache.peek(other)]).toEqual(['old', undefined]);
+    expect(bench.cache.peek(name)?.appId).toBe('old');
+    await bench.appOf('b.test');
+    expect([bench.cache.peek(name)?.appId, bench.cache.peek(other)?.appId]).toEqual(['old', 'old']);
+    bench.cache.invalidate('old', []);
+    expect([bench.cache.peek(name), bench.cache.peek(other)]).toEqual([undefined, undefined]);
+    await bench.appOf('a.test');
+    expect(bench.cache.peek(name)?.appId).toBe('old');
+    bench.control.app('new', { hosts: ['a.test'] });
+    bench.cache.invalidate('new', ['a.test']);
+    expect(bench.cache.peek(name)).toBeUndefined();
+    await bench.appOf('a.test');
+    expect(bench.cache.peek(name)?.appId).toBe('new');
+    expect(bench.cache.peek(name.pack('b.test'))).toBeUndefined();
+  });
+
+  it('is not found in one cache because it was in another', async () => {
+    const [one, two] = [new Bench(), new Bench()];
+    one.control.app('shop', { hosts: ['a.test'] });
+    await one.appOf('a.test');
+    const name = packed('a.test');
+    expect(one.cache.peek(name)?.appId).toBe('shop');
+    expect(two.cache.peek(name)).toBeUndefined();
+  });
+
+  it('is forgotten when it had to make room', async () => {
+    const bench = new Bench({ routeCacheSize: 4 });
+    bench.control.app('many', { hosts: Array.from({ length: 10 }, (_, i) => `h${i}.test`) });
+    bench.control.app('one', { hosts: ['a.test'] });
+    await bench.appOf('a.test');
+    const name = packed('a.test');
+    expect(bench.cache.peek(name)?.appId).toBe('one');
+    for (let i = 0; i < 10; i++) await bench.appOf(`h${i}.test`);
+    expect(bench.cache.peek(name)).toBeUndefined();
   });
 });
 
@@ -149,12 +195,12 @@ describe('a hundred thousand hosts', () => {
     const cache = new HostCache(20_000, () => undefined);
     const used = hosts.slice(0, 5_000);
     for (const [i, host] of hosts.entries()) {
-      cache.add(host, i + 1);
-      if (i % 5_000 === 4_999) for (const host of used) cache.get(host);
+      cache.add(packed(host), i + 1);
+      if (i % 5_000 === 4_999) for (const host of used) cache.get(packed(host));
     }
     expect(cache.size).toBeLessThanOrEqual(20_000);
-    expect(used.filter((host) => cache.get(host) === 0)).toEqual([]);
+    expect(used.filter((host) => cache.get(packed(host)) === 0)).toEqual([]);
     const seldom = hosts.slice(5_000, 50_000);
-    expect(seldom.filter((host) => cache.get(host) !== 0)).toEqual([]);
+    expect(seldom.filter((host) => cache.get(packed(host)) !== 0)).toEqual([]);
   });
 });

@@ -122,7 +122,7 @@ export class Exchange implements AcquireRequest, Asker {
     this.#last = !head.keepAlive || context.closing;
     this.body.begin(head.framing, head.contentLength);
     this.#client.note?.begin(this.#startedMs);
-    const placed = context.dispatcher.acquire(head.host, this);
+    const placed = context.dispatcher.acquire(head.name, this);
     if (placed instanceof Lease) this.#send(placed);
     else this.#hold(placed);
   }

@@ -5,6 +5,7 @@
  * All positions are relative to the start of the head: `parse` may be given the same bytes in another buffer when more of
  * them have arrived, and whoever writes the head later says where it is then.
  */
+import type { PackedName } from '../packed-name.ts';
 import { AbsoluteForm } from './absolute-form.ts';
 import { SCAN_END, SCAN_FIELD, SCAN_INCOMPLETE } from './field-scanner.ts';
 import { BY_LENGTH, CHUNKED, NO_BODY, UNSAID } from './framing.ts';
@@ -38,8 +39,6 @@ export class RequestHead {
 
   // All below: after `COMPLETE`, until the next `parse`.
 
-  /** Normalised; the same object for as long as the Host's bytes are the same. Empty: `ODD.noHost`. */
-  host = '';
   /** Whether the client keeps its connection for another request (RFC 9112 §9.3). */
   keepAlive = false;
   /** From the start of the head to its body. */
@@ -65,6 +64,16 @@ export class RequestHead {
     this.#headBytesLimit = limits.headBytes;
     this.line = new RequestLine(limits.targetBytes);
     this.fields = new RequestFields(limits.fieldLines, noting);
+  }
+
+  /** Whom it is for, unless `ODD.noHost`; the same object for all of them. */
+  get name(): PackedName {
+    return this.fields.memo.name;
+  }
+
+  /** The same as a text: normalised, empty if `ODD.noHost`. */
+  get host(): string {
+    return (this.odd & ODD.noHost) === 0 ? this.name.text : '';
   }
 
   get method(): Method {
@@ -114,7 +123,6 @@ export class RequestHead {
     this.repetition.forget();
     this.fields.reset();
     this.repeats = false;
-    this.host = '';
     this.keepAlive = false;
     this.headBytes = 0;
     this.framing = NO_BODY;
@@ -216,14 +224,13 @@ export class RequestHead {
     if (line.form === ABSOLUTE_FORM) {
       const absolute = this.#absolute as AbsoluteForm;
       const sent = fields.hosts > 0;
-      const refusal = absolute.check(buffer, start, sent ? memo.host : undefined, memo.raw);
+      const refusal = absolute.check(buffer, start, sent ? memo.name.text : undefined, memo.raw);
       if (refusal !== undefined) return refusal;
       if (!sent) memo.read(buffer, start + absolute.authorityStart, start + absolute.authorityEnd);
     } else if (fields.hosts === 0) {
       this.odd |= ODD.noHost;
       return undefined;
     }
-    this.host = memo.host;
     if (memo.idn) this.odd |= ODD.idnHost;
     return undefined;
   }
