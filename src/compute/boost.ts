@@ -30,7 +30,7 @@ export function takeBack(app: AppOnNode, live: Live): void {
   live.resizing = engine
     .updateResources(live.id, resources)
     .then(() => {
-      live.endBoost(clock.nowMs());
+      live.gotItsSize(clock.nowMs());
       const reason = `it has its own ${resources.cpu} CPU again, after ${boost.cpu} for its start`;
       app.tell('container.boost_ended', reason, { fromCpu: boost.cpu, toCpu: resources.cpu }, live.id);
     })

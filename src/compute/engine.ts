@@ -145,8 +145,14 @@ export interface Engine {
   pause(containerId: string): Promise<void>;
   unpause(containerId: string): Promise<void>;
 
-  /** Changes limits without a restart. Errors: `not_found`, `unsupported`. */
+  /** Changes limits without a restart. It yields to nobody then (`yieldCpu`). Errors: `not_found`, `unsupported`. */
   updateResources(containerId: string, resources: Resources): Promise<void>;
+
+  /**
+   * Has it let the others of this engine go first, and at once, where they and it want a CPU. Nothing comes of it where the kernel
+   * cannot do that (Linux before 5.15) or may not be told, and where the container is gone.
+   */
+  yieldCpu(containerId: string): Promise<void>;
 
   /**
    * The container that has this address on the network from which they reach the node's proxy. Left out by an engine whose

@@ -42,6 +42,9 @@ export class Live {
   resizing: Promise<void> | undefined;
   /** No further attempt before, epoch ms. */
   resizeNotBeforeMs = 0;
+  /** Others go first where it and they want a CPU; true as well where nobody knows. And when it may begin to again, epoch ms. */
+  yields = false;
+  yieldsNotBeforeMs = 0;
   /** The memory that it could not be given because it uses more, as was told last. */
   heldBackAtBytes: number | undefined;
   /** The one whose place it is to take. */
@@ -70,10 +73,11 @@ export class Live {
     return this.container.id;
   }
 
-  /** It has its own CPU again. */
-  endBoost(nowMs: number): void {
+  /** The engine was told what is its own: nothing is lent to it any more, and it does not yield. */
+  gotItsSize(nowMs: number): void {
     if (this.boost) this.#boosted = { cpu: this.boost.cpu, endedAtMs: nowMs };
     this.boost = undefined;
+    this.yields = false;
   }
 
   /** The CPU that it could use since then (epoch ms), in cores. */

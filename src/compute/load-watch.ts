@@ -9,6 +9,7 @@ import type { DataPlane, LoadReport } from '../proxy/control-plane.ts';
 import type { AppOnNode } from './app-on-node.ts';
 import type { ContainerStats } from './engine.ts';
 import type { Live } from './live.ts';
+import { Yielding } from './yielding.ts';
 
 /** Several data planes tell of the same app; together they are worth no more looks than one. */
 const LOOK_EVERY_MS = 50;
@@ -27,10 +28,12 @@ export class LoadWatch {
   /** What each container had used at the last look. */
   #used = new Map<string, ContainerStats>();
   #lookedAtMs = -Infinity;
+  readonly #yielding: Yielding;
   #looking: Promise<void> | undefined;
 
   constructor(app: AppOnNode) {
     this.#app = app;
+    this.#yielding = new Yielding(app);
   }
 
   /** The look under way, if there is one. */
@@ -114,6 +117,7 @@ export class LoadWatch {
         const now = await engine.stats(live.id).catch(() => undefined);
         if (!now) return [];
         used.set(live.id, now);
+        this.#yielding.looked(live, now);
         return [use(live, this.#used.get(live.id) ?? now, now)];
       }),
     );

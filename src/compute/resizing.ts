@@ -48,7 +48,7 @@ async function attempt(app: AppOnNode, live: Live, wanted: Resources): Promise<v
       throw thrown;
     }
     live.resources = to;
-    live.endBoost(clock.nowMs());
+    live.gotItsSize(clock.nowMs());
     live.isSizeSure = true;
     if (!sameResources(to, peak)) await core.resize(live.id, to);
     app.tell('container.resized', describe(has, to), { ...figures(has, to), memoryUsedBytes }, live.id);

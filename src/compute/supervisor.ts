@@ -121,6 +121,7 @@ export class Supervisor {
     const live = this.#crew.add(container, as);
     live.address = address;
     live.isSizeSure = sameResources(resources, container.resources);
+    live.yields = true;
     live.readyAtMs = container.enteredAtMs.ready ?? null;
     if (spec) this.#app.hear(spec);
     else this.deleted();

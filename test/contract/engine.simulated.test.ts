@@ -88,6 +88,7 @@ async function simulatedHarness(): Promise<EngineHarness> {
       return container.resources;
     },
     cpuWeight: async (containerId) => machine.find(containerId)?.resources.cpu ?? Number.NaN,
+    yields: async (containerId) => machine.find(containerId)?.yields === true,
     async left() {
       const containers = machine.list().map(({ spec }) => `container ${spec.containerId}`);
       return clock.pending > 0 ? [...containers, `${clock.pending} timers`] : containers;

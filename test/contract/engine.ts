@@ -51,6 +51,8 @@ export interface EngineHarness {
   limits(containerId: string): Promise<Resources>;
   /** What it gets of a CPU that others want as well, in proportion to them. Asked only where the engine has limits. */
   cpuWeight(containerId: string): Promise<number>;
+  /** Whether others go first, as the kernel holds it. Asked only where the engine has limits. */
+  yields(containerId: string): Promise<boolean>;
   /** Whatever is left of all that this harness's engines made: processes, containers, cgroups, files. One line each. */
   left(): Promise<string[]>;
   close(): Promise<void>;
@@ -404,6 +406,49 @@ export function engineContract(name: string, makeHarness: () => Promise<EngineHa
         const engine = await open();
         const refused = engine.updateResources('ctr_unknown', { cpu: 1, memoryBytes: 1 << 28, pidsMax: 50 });
         await expect(refused).rejects.toMatchObject({ code: 'not_found' });
+      });
+    });
+
+    describe('yieldCpu', () => {
+      it('lets others go first, until it is told its size again, and then it has the weight it had', async () => {
+        const engine = await open();
+        if (!engine.capabilities.limits) return;
+        const { id, spec } = await start(engine, { kind: 'listens' });
+        const weight = await harness.cpuWeight(id);
+        expect(await harness.yields(id)).toBe(false);
+        for (let times = 0; times < 2; times++) {
+          await engine.yieldCpu(id);
+          await engine.yieldCpu(id);
+          expect(await harness.yields(id)).toBe(true);
+          expect(await harness.limits(id)).toEqual(spec.resources);
+          await engine.updateResources(id, spec.resources);
+          expect(await harness.yields(id)).toBe(false);
+          expect(await harness.cpuWeight(id)).toBe(weight);
+        }
+      });
+
+      it('of what yields, another size can be given, and it can be paused and stopped', async () => {
+        const engine = await open();
+        if (!engine.capabilities.limits) return;
+        const { id, spec } = await start(engine, { kind: 'listens' });
+        await engine.yieldCpu(id);
+        const resources = { ...spec.resources, cpu: spec.resources.cpu * 2 };
+        await engine.updateResources(id, resources);
+        expect([await harness.yields(id), await harness.limits(id)]).toEqual([false, resources]);
+        await engine.yieldCpu(id);
+        if (engine.capabilities.pause) {
+          await engine.pause(id);
+          await engine.unpause(id);
+        }
+        expect(await engine.inspect(id)).toMatchObject({ status: 'running' });
+        await engine.stop(id, 500);
+        await engine.yieldCpu(id);
+        expect(await engine.inspect(id)).toMatchObject({ status: 'exited' });
+      });
+
+      it('of what does not exist does nothing', async () => {
+        const engine = await open();
+        await engine.yieldCpu('ctr_unknown');
       });
     });
 

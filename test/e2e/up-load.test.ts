@@ -70,4 +70,20 @@ describeOnEngines('load', (shared) => {
     expect(decided.figures).toMatchObject({ by: 'load' });
     expect(decided.reason).toContain('CPU');
   });
+
+  it('that uses up all of its CPU has it let other apps go first, until nobody asks for it', async () => {
+    const platform = shared();
+    await platform.create('hungry', {
+      env: { BURN: '1' },
+      policy: { cpu: 0.1, scaling: { mode: 'off' }, idlePauseMs: null },
+    });
+    await platform.who('hungry');
+    const { id } = await platform.container('hungry');
+    await until('it to yield', async () => {
+      await platform.who('hungry');
+      return platform.yields(id);
+    });
+    await until('it to yield no more', async () => !(await platform.yields(id)));
+    expect(await platform.container('hungry')).toMatchObject({ id, state: 'ready' });
+  });
 });

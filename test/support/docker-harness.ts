@@ -10,6 +10,7 @@ import {
   DOCKER_SOCKET,
   buildTestImage,
   cgroupCpuWeight,
+  cgroupYields,
   cgroupLimits,
   docker,
   engineIdOf,
@@ -55,6 +56,7 @@ export async function dockerHarness(): Promise<DockerHarness> {
     },
     limits: async (containerId) => cgroupLimits(await engineIdOf(containerId)),
     cpuWeight: async (containerId) => cgroupCpuWeight(await engineIdOf(containerId)),
+    yields: async (containerId) => cgroupYields(await engineIdOf(containerId)),
     left: async () => (await Promise.all([...nodeIds].map(leftovers))).flat(),
     close: () => image.remove(),
   };

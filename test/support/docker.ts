@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { newId } from '../../src/ids.ts';
 import type { Resources } from '../../src/cmdb/records.ts';
-import { processCpuWeight, processLimits } from './kernel-limits.ts';
+import { processCpuWeight, processLimits, processYields } from './kernel-limits.ts';
 
 export const DOCKER_SOCKET = process.env.MAYFLY_DOCKER_SOCKET ?? '/var/run/docker.sock';
 
@@ -218,6 +218,11 @@ export async function cgroupLimits(engineId: string): Promise<Resources> {
 /** What it gets of a CPU that others want as well, in proportion to them. */
 export async function cgroupCpuWeight(engineId: string): Promise<number> {
   return processCpuWeight(await pidOf(engineId));
+}
+
+/** Whether others of its kind go first where it and they want a CPU. */
+export async function cgroupYields(engineId: string): Promise<boolean> {
+  return processYields(await pidOf(engineId));
 }
 
 async function pidOf(engineId: string): Promise<number> {

@@ -26,6 +26,12 @@ export function processCpuWeight(pid: number): number {
   return Number(isV1 ? read('cpu', 'cpu', 'cpu.shares') : read('', '', 'cpu.weight'));
 }
 
+/** Whether others of its kind go first where it and they want a CPU. */
+export function processYields(pid: number): boolean {
+  const { isV1, read } = cgroupOf(pid);
+  return (isV1 ? read('cpu', 'cpu', 'cpu.idle') : read('', '', 'cpu.idle')) === '1';
+}
+
 function cgroupOf(pid: number) {
   const paths = new Map<string, string>();
   for (const line of readFileSync(`/proc/${pid}/cgroup`, 'utf8').trim().split('\n')) {

@@ -15,6 +15,7 @@ import { afterAll, beforeAll, beforeEach, describe } from 'vitest';
 import type { Resources } from '../../src/cmdb/records.ts';
 import {
   cgroupLimits,
+  cgroupYields,
   containersWith,
   docker,
   DOCKER_SOCKET,
@@ -22,7 +23,7 @@ import {
   sweep,
   whyNoDocker,
 } from './docker.ts';
-import { processLimits } from './kernel-limits.ts';
+import { processLimits, processYields } from './kernel-limits.ts';
 import { get, startProgram } from './program.ts';
 import type { Answer, Program } from './program.ts';
 import { until } from './until.ts';
@@ -267,6 +268,12 @@ export class Platform implements AsyncDisposable {
     const { body } = await docker('GET', `/containers/${engineId}/json`);
     const { State } = JSON.parse(body.toString()) as { State: { StartedAt: string } };
     return { ...(await cgroupLimits(engineId)), startedAt: State.StartedAt };
+  }
+
+  /** Whether others go first where the container and they want a CPU, as the kernel holds it. */
+  async yields(containerId: string): Promise<boolean> {
+    const engineId = (await this.running()).get(containerId) ?? '';
+    return this.engine === 'process' ? processYields(Number(engineId)) : cgroupYields(engineId);
   }
 
   /** CPU time that the container has used, in milliseconds, as the kernel counts it. */

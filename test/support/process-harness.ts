@@ -10,7 +10,7 @@ import { findMounts } from '../../src/compute/process/cgroups.ts';
 import { openProcessEngine, type ProcessEngineOptions } from '../../src/compute/process/process-engine.ts';
 import { newId } from '../../src/ids.ts';
 import type { Behaviour, EngineHarness } from '../contract/engine.ts';
-import { processCpuWeight, processLimits } from './kernel-limits.ts';
+import { processCpuWeight, processLimits, processYields } from './kernel-limits.ts';
 import { until } from './until.ts';
 
 const LISTEN = `require('node:net').createServer((socket) => socket.end()).listen(process.env.PORT, process.env.HOST)`;
@@ -54,6 +54,7 @@ export async function processHarness(cgroups: 'auto' | 'none' = 'auto'): Promise
       return processLimits(pidOf(dataDir, name(), containerId));
     },
     cpuWeight: async (containerId) => processCpuWeight(pidOf(dataDir, name(), containerId)),
+    yields: async (containerId) => processYields(pidOf(dataDir, name(), containerId)),
     async left() {
       const folders = [...nodeIds].flatMap((nodeId) =>
         existsSync(join(dataDir, nodeId)) ? readdirSync(join(dataDir, nodeId)) : [],

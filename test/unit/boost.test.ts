@@ -88,7 +88,7 @@ describe('what is lent for a start', () => {
     expect(live.cpuSince(0)).toBe(0.5);
     live.boost = { cpu: 2, endsAtMs: 100 };
     expect(live.cpuSince(50)).toBe(2);
-    live.endBoost(100);
+    live.gotItsSize(100);
     expect(live.cpuSince(50)).toBe(2);
     expect(live.cpuSince(100)).toBe(0.5);
   });

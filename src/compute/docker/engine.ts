@@ -9,6 +9,7 @@ import type { Resources } from '../../cmdb/records.ts';
 import { PlatformError } from '../../errors.ts';
 import { silentLog } from '../../log.ts';
 import type { Log } from '../../log.ts';
+import { setYields } from '../cpu-weight.ts';
 import type {
   ContainerStats,
   Engine,
@@ -242,6 +243,7 @@ class Driver implements DockerEngine {
   }
 
   async updateResources(containerId: string, resources: Resources): Promise<void> {
+    await this.#setYields(containerId, false);
     try {
       await this.#api.update(this.#name(containerId), limitsOf(resources));
     } catch (thrown) {
@@ -252,6 +254,16 @@ class Driver implements DockerEngine {
         hint: 'A container cannot be given less memory than it uses; a new one can.',
       });
     }
+  }
+
+  async yieldCpu(containerId: string): Promise<void> {
+    await this.#setYields(containerId, true);
+  }
+
+  /** Docker has no word for it. */
+  async #setYields(containerId: string, yields: boolean): Promise<void> {
+    const folder = await this.#stats.cpuFolder(containerId, () => this.#inspect(containerId));
+    if (folder !== undefined) await setYields(folder, yields);
   }
 
   async inspect(containerId: string): Promise<EngineContainer | undefined> {

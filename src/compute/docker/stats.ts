@@ -16,14 +16,19 @@ const CGROUP_ROOT = '/sys/fs/cgroup';
 
 type Reading = Omit<ContainerStats, 'atMs'>;
 
-/** Reads one container's figures; undefined once its cgroup is gone. */
-export type CgroupReader = () => CgroupUsage | undefined;
+/** Where a container's cgroup is to be seen. */
+interface ContainerCgroup {
+  /** Undefined once it is gone. */
+  usage(): CgroupUsage | undefined;
+  /** Where its CPU is controlled. */
+  readonly cpuFolder: string;
+}
 
-/** Remembers where each container's figures are, for as long as it lives. */
+/** Remembers where each container's cgroup is, for as long as it lives. */
 export class StatsSource {
   readonly #api: DockerApi;
   readonly #clock: Clock;
-  readonly #readers = new Map<string, CgroupReader>();
+  readonly #cgroups = new Map<string, ContainerCgroup>();
 
   constructor(api: DockerApi, clock: Clock) {
     this.#api = api;
@@ -31,7 +36,7 @@ export class StatsSource {
   }
 
   forget(containerId: string): void {
-    this.#readers.delete(containerId);
+    this.#cgroups.delete(containerId);
   }
 
   /** Undefined when there is no such container. Errors: `invalid_transition` (it does not run). */
@@ -39,17 +44,32 @@ export class StatsSource {
     containerId: string,
     inspect: () => Promise<ContainerDetails | undefined>,
   ): Promise<ContainerStats | undefined> {
-    const known = this.#readers.get(containerId)?.();
+    const known = this.#cgroups.get(containerId)?.usage();
     if (known) return this.#now(known);
-    this.#readers.delete(containerId);
     const details = await inspect();
     if (!details) return undefined;
     if (!hasProcess(statusOf(details.State.Status)))
       throw new PlatformError('invalid_transition', `${containerId} does not run: it uses nothing`);
-    const reader = await cgroupReader(details.State.Pid, details.Id);
-    if (reader) this.#readers.set(containerId, reader);
-    const read = reader?.();
-    return this.#now(read ?? (await this.#askEngine(details.Id)));
+    const usage = (await this.#find(containerId, details))?.usage();
+    return this.#now(usage ?? (await this.#askEngine(details.Id)));
+  }
+
+  /** Where its CPU is controlled; undefined where that is not to be seen, or it does not run. */
+  async cpuFolder(
+    containerId: string,
+    inspect: () => Promise<ContainerDetails | undefined>,
+  ): Promise<string | undefined> {
+    const known = this.#cgroups.get(containerId);
+    if (known) return known.cpuFolder;
+    const details = await inspect();
+    return details && (await this.#find(containerId, details))?.cpuFolder;
+  }
+
+  async #find(containerId: string, { State, Id }: ContainerDetails): Promise<ContainerCgroup | undefined> {
+    this.#cgroups.delete(containerId);
+    const found = hasProcess(statusOf(State.Status)) ? await cgroupOf(State.Pid, Id) : undefined;
+    if (found) this.#cgroups.set(containerId, found);
+    return found;
   }
 
   async #askEngine(engineId: string): Promise<Reading> {
@@ -67,30 +87,32 @@ export class StatsSource {
 }
 
 /**
- * A reader for the cgroup of the process `pid`, or undefined where that is not to be seen. The path has to carry the
+ * The cgroup of the process `pid`, or undefined where that is not to be seen. The path has to carry the
  * container's id: the pid comes from the engine, and may mean another process in our own pid namespace.
  */
-export async function cgroupReader(pid: number, engineId: string): Promise<CgroupReader | undefined> {
+async function cgroupOf(pid: number, engineId: string): Promise<ContainerCgroup | undefined> {
   const membership = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
   const paths = new Map<string, string>();
   for (const line of membership.split('\n')) {
     const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
     if (path?.includes(engineId)) for (const name of controllers?.split(',') ?? []) paths.set(name, path);
   }
-  const reader = readerOf(paths);
+  const cgroup = cgroupAt(paths);
   // Files that are mounted elsewhere are as good as none.
-  return reader?.() && reader;
+  return cgroup?.usage() && cgroup;
 }
 
 /** `paths`: where the group is, by the name of the controller; without one, of cgroup v2. */
-function readerOf(paths: ReadonlyMap<string, string>): CgroupReader | undefined {
+function cgroupAt(paths: ReadonlyMap<string, string>): ContainerCgroup | undefined {
   const folder = (controller: string) => `${CGROUP_ROOT}/${controller}${paths.get(controller) ?? ''}`;
   if (['cpuacct', 'memory', 'pids'].every((controller) => paths.has(controller))) {
     const [cpu, cpuacct, memory, pids] = [folder('cpu'), folder('cpuacct'), folder('memory'), folder('pids')];
-    return () => unlessGone(() => usageV1({ cpu, cpuacct, memory, pids }));
+    return { usage: () => unlessGone(() => usageV1({ cpu, cpuacct, memory, pids })), cpuFolder: cpu };
   }
   const unified = paths.get('');
-  return unified ? () => unlessGone(() => usageV2(`${CGROUP_ROOT}${unified}`)) : undefined;
+  if (!unified) return undefined;
+  const unifiedFolder = `${CGROUP_ROOT}${unified}`;
+  return { usage: () => unlessGone(() => usageV2(unifiedFolder)), cpuFolder: unifiedFolder };
 }
 
 /** The same figures from the engine's own statistics. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Resources } from '../../cmdb/records.ts';
 import { usageV1 } from '../cgroup-usage.ts';
 import type { CgroupUsage } from '../cgroup-usage.ts';
-import { cpuShares } from '../cpu-weight.ts';
+import { cpuShares, setYields } from '../cpu-weight.ts';
 import {
   CPU_PERIOD_US,
   cpuQuotaUs,
@@ -65,6 +65,7 @@ class CgroupsV1 implements Cgroups {
 
   async update(id: string, resources: Resources): Promise<void> {
     await this.#limitMemory(id, resources.memoryBytes);
+    await setYields(this.#file('cpu', id, ''), false);
     await Promise.all([
       writeFile(this.#file('cpu', id, 'cpu.cfs_period_us'), String(CPU_PERIOD_US)).then(() =>
         writeFile(this.#file('cpu', id, 'cpu.cfs_quota_us'), String(cpuQuotaUs(resources.cpu))),
@@ -72,6 +73,10 @@ class CgroupsV1 implements Cgroups {
       writeFile(this.#file('cpu', id, 'cpu.shares'), String(cpuShares(resources.cpu))),
       writeFile(this.#file('pids', id, 'pids.max'), String(resources.pidsMax)),
     ]);
+  }
+
+  async yieldCpu(id: string): Promise<void> {
+    await setYields(this.#file('cpu', id, ''), true);
   }
 
   /** Memory and swap together get the same limit, so there is no swap. The kernel wants memory ≤ both at every moment. */

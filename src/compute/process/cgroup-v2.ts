@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Resources } from '../../cmdb/records.ts';
 import { usageV2 } from '../cgroup-usage.ts';
 import type { CgroupUsage } from '../cgroup-usage.ts';
-import { cpuWeight } from '../cpu-weight.ts';
+import { cpuWeight, setYields } from '../cpu-weight.ts';
 import {
   CPU_PERIOD_US,
   cpuQuotaUs,
@@ -67,12 +67,17 @@ class CgroupsV2 implements Cgroups {
   }
 
   async update(id: string, resources: Resources): Promise<void> {
+    await setYields(join(this.#folder, id), false);
     await Promise.all([
       writeFile(this.#file(id, 'memory.max'), String(resources.memoryBytes)),
       writeFile(this.#file(id, 'cpu.max'), `${cpuQuotaUs(resources.cpu)} ${CPU_PERIOD_US}`),
       writeFile(this.#file(id, 'cpu.weight'), String(cpuWeight(resources.cpu))),
       writeFile(this.#file(id, 'pids.max'), String(resources.pidsMax)),
     ]);
+  }
+
+  async yieldCpu(id: string): Promise<void> {
+    await setYields(join(this.#folder, id), true);
   }
 
   async freeze(id: string): Promise<void> {

@@ -16,7 +16,10 @@ export interface Cgroups {
   create(id: string, resources: Resources): Promise<void>;
   /** Puts a process into it; what it forks later is in it too. */
   add(id: string, pid: number): Promise<void>;
+  /** It yields to no other group then. */
   update(id: string, resources: Resources): Promise<void>;
+  /** The other groups go first, from now on, where the kernel can do that. */
+  yieldCpu(id: string): Promise<void>;
   /** Resolves when no process of it runs any more. */
   freeze(id: string): Promise<void>;
   thaw(id: string): Promise<void>;

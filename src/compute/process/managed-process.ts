@@ -150,6 +150,10 @@ export class ManagedProcess {
     await this.#folder.write(this.#state);
   }
 
+  async yieldCpu(): Promise<void> {
+    if (!this.hasEnded) await this.#cgroups?.yieldCpu(this.id);
+  }
+
   async stop(graceMs: number): Promise<void> {
     if (this.hasEnded) return;
     this.#isUnwanted = true;

@@ -241,6 +241,10 @@ class ProcessEngine implements Engine {
     await this.#find(containerId).updateResources(resources);
   }
 
+  async yieldCpu(containerId: string): Promise<void> {
+    await this.#processes.get(containerId)?.yieldCpu();
+  }
+
   async inspect(containerId: string): Promise<EngineContainer | undefined> {
     return this.#processes.get(containerId)?.inspect();
   }

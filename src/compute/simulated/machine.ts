@@ -114,6 +114,7 @@ export class SimulatedContainer {
   readonly startedAtMs: number;
   readonly lines: readonly LogLine[];
   resources: Resources;
+  yields = false;
   exit: { readonly exitCode: number; readonly outOfMemory: boolean } | undefined;
   readonly #clock: Clock;
   readonly #fault: Fault;
@@ -203,6 +204,7 @@ export class SimulatedContainer {
 
   resize(resources: Resources): void {
     this.resources = resources;
+    this.yields = false;
     this.#callbacks.happened('resized');
   }
 

@@ -197,6 +197,11 @@ export class SimulatedEngine implements Engine {
     this.#find(containerId, 'given other limits').resize(resources);
   }
 
+  async yieldCpu(containerId: string): Promise<void> {
+    const container = this.#own(containerId);
+    if (container) container.yields = true;
+  }
+
   async inspect(containerId: string): Promise<EngineContainer | undefined> {
     this.#mustBeThere();
     const container = this.#own(containerId);
