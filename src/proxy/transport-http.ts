@@ -53,6 +53,7 @@ export class HttpTransport implements Transport {
     // Otherwise begun by `listen`: node:http then looks after heads that do not come to their end.
     if (!this.#accepts) this.#server.emit('listening');
     this.#accepts = true;
+    socket.setNoDelay(true);
     this.#connections.set(socket, new ClientConnection(socket, peer));
     // What is past is counted already.
     const { bytesRead, bytesWritten } = socket;

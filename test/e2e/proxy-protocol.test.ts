@@ -128,6 +128,18 @@ describe('a connection from a load balancer', () => {
     },
   );
 
+  it('is of its own client, also where that says just what another one has said before', async () => {
+    await using w = await world();
+    for (const address of ['192.0.2.1', '192.0.2.2', '192.0.2.2', '192.0.2.1']) {
+      const answer = await exchangeRaw(
+        w.proxy.port,
+        `PROXY TCP4 ${address} 198.51.100.1 56324 443\r\n${GET}`,
+      );
+      expect(answer).toContain(`"x-forwarded-for":"${address}"`);
+      expect(answer).toContain(`"forwarded":"for=${address};`);
+    }
+  });
+
   it('is the balancer’s own where it says so', async () => {
     await using w = await world();
     for (const header of ['PROXY UNKNOWN\r\n', '\r\n\r\n\0\r\nQUIT\n\x20\0\0\0'])

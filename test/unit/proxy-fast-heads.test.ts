@@ -1,32 +1,59 @@
-/** What one connection leaves to the next: memory, and nothing that its client said. */
+/** What one connection leaves to the next: memory, and to one from the same address what was made of the same bytes. */
 import { expect, it } from 'vitest';
 import { Heads } from '../../src/proxy/fast/heads.ts';
 import { COMPLETE, INCOMPLETE } from '../../src/proxy/http1/head-result.ts';
 import { DEFAULT_REQUEST_HEAD_LIMITS } from '../../src/proxy/http1/limits.ts';
+import { writeRequest } from '../../src/proxy/http1/write-request.ts';
+import type { Reading } from '../../src/proxy/fast/heads.ts';
 
-const FIRST = 'GET /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n';
+const ONE = { address: '192.0.2.1', protocol: 'http', trusted: false } as const;
+const CLOSING = 'GET /a HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n';
+const FULL = 'GET /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n';
 
-it('a connection reads with what another has given back, as if it were new', () => {
-  const heads = new Heads(DEFAULT_REQUEST_HEAD_LIMITS, false);
-  const head = heads.take();
-  const source = Buffer.from(FIRST, 'latin1');
+/** Reads a head on a connection, and says what is sent to the app. */
+function forwarded({ head, origin }: Reading, text: string): string {
+  const source = Buffer.from(text, 'latin1');
   expect(head.parse(source, 0, source.length)).toBe(COMPLETE);
-  head.repetition.remember(0, source, 0, source.length, source, 0, source.length);
-  heads.giveBack(head);
-  const again = heads.take();
-  expect(again).toBe(head);
-  expect(again).toMatchObject({ contentLength: 0, expectsContinue: false, repeats: false, headBytes: 0 });
-  expect(again.repetition.isAt(source, 0, source.length, 0)).toBe(false);
-  const second = Buffer.from('GET /b HTTP/1.1\r\nHost: b.test\r\n\r\n', 'latin1');
-  expect(again.parse(second, 0, second.length)).toBe(COMPLETE);
-  expect(again).toMatchObject({ host: 'b.test', contentLength: 0, expectsContinue: false });
+  const out = Buffer.alloc(1_024);
+  return out.toString('latin1', 0, writeRequest(head, source, 0, out, 0, origin));
+}
+
+it('a connection from the same address is read with what has been read before', () => {
+  const heads = new Heads(DEFAULT_REQUEST_HEAD_LIMITS, false);
+  const first = heads.take(ONE);
+  const sent = forwarded(first, CLOSING);
+  expect(sent).toContain('X-Forwarded-For: 192.0.2.1\r\n');
+  heads.giveBack(first);
+  const second = heads.take({ ...ONE });
+  expect(forwarded(second, CLOSING)).toBe(sent);
+  expect(second.head).toMatchObject({ repeats: true, keepAlive: false, host: 'a.test' });
+  expect(forwarded(second, FULL)).toContain('Content-Length: 3\r\n');
+  expect(second.head).toMatchObject({ repeats: false, keepAlive: true, contentLength: 3 });
+});
+
+it.each([
+  { what: 'another address', peer: { ...ONE, address: '192.0.2.2' } },
+  { what: 'another door', peer: { ...ONE, protocol: 'https' as const } },
+  { what: 'one whose word counts', peer: { ...ONE, trusted: true } },
+])('a connection from $what reads with the memory alone, as if it were new', ({ peer }) => {
+  const heads = new Heads(DEFAULT_REQUEST_HEAD_LIMITS, false);
+  const first = heads.take(ONE);
+  forwarded(first, FULL);
+  heads.giveBack(first);
+  const second = heads.take(peer);
+  expect(second.head).toBe(first.head);
+  expect(second.head).toMatchObject({ contentLength: 0, expectsContinue: false, headBytes: 0 });
+  const sent = forwarded(second, FULL);
+  expect(second.head.repeats).toBe(false);
+  expect(sent).toContain(`X-Forwarded-For: ${peer.address}\r\n`);
+  expect(sent).toContain(`X-Forwarded-Proto: ${peer.protocol}\r\n`);
 });
 
 it('one that was given back in the middle of a head begins another', () => {
   const heads = new Heads(DEFAULT_REQUEST_HEAD_LIMITS, false);
-  const head = heads.take();
-  const source = Buffer.from(FIRST, 'latin1');
-  expect(head.parse(source, 0, 30)).toBe(INCOMPLETE);
-  heads.giveBack(head);
-  expect(heads.take().parse(source, 0, source.length)).toBe(COMPLETE);
+  const first = heads.take(ONE);
+  const source = Buffer.from(FULL, 'latin1');
+  expect(first.head.parse(source, 0, 30)).toBe(INCOMPLETE);
+  heads.giveBack(first);
+  expect(heads.take(ONE).head.parse(source, 0, source.length)).toBe(COMPLETE);
 });

@@ -14,6 +14,7 @@ import type { TransportLimits } from '../limits.ts';
 import type { ProxyLog } from '../transport.ts';
 import type { Peer } from './peer.ts';
 import { readOrigin } from './proxy-protocol/read-origin.ts';
+import { remoteAddressOf } from './remote-address.ts';
 import type { TlsStage } from './tls-stage.ts';
 
 /** An address, port 0 for any free one; or a socket that is bound already, as an open file. */
@@ -63,8 +64,8 @@ export class Doors {
   }
 
   #listen(address: ListenAt, accept: (socket: Socket) => void): Promise<number> {
-    // A client that ends its side is answered by whoever serves it.
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
+    // A client that ends its side is answered by whoever serves it, who also says TCP_NODELAY where that is of use.
+    const server = createServer({ allowHalfOpen: true }, accept);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen(address, () => {
@@ -114,7 +115,7 @@ export class Doors {
   /** Where it comes from, if it may come in; it counts as a connection from here on, else it is closed. */
   #admit(socket: Socket, isLetIn: (from: string) => boolean): string | undefined {
     const { limits, counters } = this.#options;
-    const { remoteAddress } = socket;
+    const remoteAddress = remoteAddressOf(socket);
     if (remoteAddress === undefined || this.#connections >= limits.connections) {
       socket.destroy(); // it has gone again, or there are too many
       return undefined;
@@ -173,6 +174,7 @@ export class Doors {
       return;
     }
     this.#hold(socket);
+    socket.setNoDelay(true);
     tls.handshake(socket, (secured) => {
       this.#waiting.delete(socket);
       this.#options.enter(secured, { address, protocol: 'https', trusted });

@@ -23,6 +23,7 @@ export interface AnswerBeginning {
 export class AnswerWriter {
   readonly #context: FastContext;
   readonly #socket: Socket;
+  #hasWritten = false;
   /** It ends with the app's connection; the client's goes on, and is sent chunks, so that a break is no end. */
   #wraps = false;
 
@@ -34,6 +35,7 @@ export class AnswerWriter {
   /** An answer before the answer. */
   interim(head: ResponseHead, source: Buffer, start: number): void {
     const { scratch } = this.#context;
+    this.#hurry();
     const out = scratch.reserve(maxResponseBytes(head));
     this.#send(writeResponse(head, source, start, out, 0, 0));
   }
@@ -41,6 +43,7 @@ export class AnswerWriter {
   begin(head: ResponseHead, source: Buffer, start: number, beginning: AnswerBeginning): void {
     const { lease, last, body, from, to } = beginning;
     const { scratch } = this.#context;
+    this.#hurry();
     this.#wraps = head.framing === UNTIL_CLOSE;
     const chunks = head.framing === CHUNKED || this.#wraps;
     const lines = lease.wait === undefined ? undefined : this.#waitLines(lease);
@@ -55,6 +58,7 @@ export class AnswerWriter {
 
   part(body: Buffer, from: number, to: number): void {
     const { counters, scratch } = this.#context;
+    this.#hurry();
     counters.sentBytes += to - from;
     if (this.#wraps) this.#send(writeChunkHead(to - from, scratch.reserve(MAX_CHUNK_HEAD_BYTES), 0));
     if (to - from <= COPY_BYTES) scratch.copy(this.#socket, body, from, to);
@@ -63,7 +67,15 @@ export class AnswerWriter {
   }
 
   end(): void {
-    if (this.#wraps) this.#socket.write(LAST_CHUNK);
+    if (!this.#wraps) return;
+    this.#hurry();
+    this.#socket.write(LAST_CHUNK);
+  }
+
+  /** What is written first leaves at once; only what follows could be kept back until that has arrived (RFC 9293 §3.7.4). */
+  #hurry(): void {
+    if (this.#hasWritten) this.#socket.setNoDelay(true);
+    this.#hasWritten = true;
   }
 
   #send(bytes: number): void {

@@ -2,12 +2,13 @@
  * One connection of a client. Its requests are read, forwarded and answered one after the other; what is sent ahead waits, up
  * to a bound. All that one request needs is kept in objects that serve the next one too.
  */
+import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { PlatformError } from '../../errors.ts';
 import { countError } from '../counters.ts';
 import type { Peer } from '../doors/peer.ts';
 import { COMPLETE, INCOMPLETE } from '../http1/head-result.ts';
-import { Origin } from '../http1/origin.ts';
+import type { Origin } from '../http1/origin.ts';
 import { PartialHead } from '../http1/partial-head.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { Placed } from '../roll.ts';
@@ -16,6 +17,7 @@ import { Timed } from './deadlines.ts';
 import { errorBytes } from './error-bytes.ts';
 import type { ErrorBytesOptions } from './error-bytes.ts';
 import { Exchange } from './exchange.ts';
+import type { Reading } from './heads.ts';
 import { forgetReader, readInto } from './read-into.ts';
 import type { Reader } from './read-into.ts';
 import { ReadTarget } from './reading.ts';
@@ -57,6 +59,7 @@ export class Client extends Timed implements Placed, Reader {
   readonly note: FastNote | undefined;
   readonly #context: FastContext;
   readonly #exchange: Exchange;
+  readonly #reading: Reading;
   readonly #reads: ReadTarget;
   /** Where heads are copied to that are needed for longer than what was read stays. */
   #kept = NOTHING;
@@ -69,9 +72,10 @@ export class Client extends Timed implements Placed, Reader {
     const { limits } = context;
     this.#context = context;
     this.peer = peer;
-    this.origin = new Origin(peer);
     const { requestLog } = context;
-    this.head = context.heads.take();
+    this.#reading = context.heads.take(peer);
+    this.head = this.#reading.head;
+    this.origin = this.#reading.origin;
     this.note = requestLog && new FastNote(requestLog, this);
     this.socket = socket;
     this.#reads = new ReadTarget(context.memory, socket);
@@ -370,11 +374,12 @@ export class Client extends Timed implements Placed, Reader {
     const busy = this.#state === BUSY;
     this.#leave();
     this.#context.gone(this);
-    // V8 may keep a closed socket for long (docs/performance.md): then not with all of this.
-    this.#unlisten();
+    // V8 may keep a closed socket for long (docs/performance.md): then not with all of this. Errors are still heard.
+    EventEmitter.prototype.removeAllListeners.call(this.socket);
+    this.socket.on('error', ignore);
     forgetReader(this.socket);
     if (busy) this.#exchange.clientGone();
-    else this.#context.heads.giveBack(this.head);
+    else this.#context.heads.giveBack(this.#reading);
   };
 
   #leave(): void {

@@ -62,6 +62,7 @@ export class H2Transport implements Transport {
 
   accept(socket: Socket, peer: Peer): void {
     const { clock, limits } = this.#options;
+    socket.setNoDelay(true);
     const http2 = performServerHandshake(socket, sessionOptions(limits));
     const session: Session = { socket, http2, ways: new Set(), used: false };
     this.#sessions.add(session);

@@ -34,6 +34,12 @@ export class Origin {
     this.trusted = peer.trusted;
   }
 
+  /** Whether it would tell the same of this one. */
+  tellsOf({ address, protocol, trusted }: Peer): boolean {
+    const own = this.#peer;
+    return own.address === address && own.protocol === protocol && own.trusted === trusted;
+  }
+
   /** No more than this is written beside what the head itself has of it. */
   maxBytes(head: RequestHead): number {
     return FIXED_BYTES + 3 * this.#peer.address.length + 3 * head.fields.memo.rawBytes;

@@ -76,6 +76,11 @@ export class RequestHead {
     return (this.odd & ODD.noHost) === 0 ? this.name.text : '';
   }
 
+  /** One head has been read, and nothing of the next. */
+  get isBetween(): boolean {
+    return this.#phase === OVER;
+  }
+
   get method(): Method {
     return this.line.method;
   }

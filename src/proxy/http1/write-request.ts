@@ -69,7 +69,7 @@ export function writeRequest(
   end = origin.write(head, source, start, out, end);
   if (additions?.lines !== undefined) end = write(additions.lines, out, end);
   end = write(LINE_END, out, end);
-  if (head.odd === 0 && additions === undefined && head.keepAlive) {
+  if (head.odd === 0 && additions === undefined) {
     const lineBytes = line.end - line.start;
     const from = start + line.end;
     const to = start + head.headBytes;
