@@ -27,15 +27,15 @@ export class Yielding {
 
   /** A container that serves has used so much by now. What follows from it begins at once, and is not waited for. */
   looked(live: Live, now: ContainerStats): void {
+    const { deadlines, clock, engine } = this.#app.context;
+    if (!engine.capabilities.liveUpdate) return;
     const before = this.#judged.get(live);
     if (before === undefined) this.#judged.set(live, now);
     else if (now.atMs - before.atMs >= JUDGED_OVER_MS) {
       this.#judged.set(live, now);
       this.#judge(live, before, now);
     }
-    if (!live.yields) return;
-    const { deadlines, clock } = this.#app.context;
-    deadlines.set(`yielding ${live.id}`, clock.nowMs() + SILENCE_MS, () => this.#stop(live));
+    if (live.yields) deadlines.set(`yielding ${live.id}`, clock.nowMs() + SILENCE_MS, () => this.#stop(live));
   }
 
   #judge(live: Live, before: ContainerStats, now: ContainerStats): void {

@@ -101,6 +101,28 @@ describe('a container that uses up its CPU', () => {
     expect(yields()).toEqual([false]);
   });
 
+  it('is told nothing on an engine that cannot change what it has, adopted ones neither', async () => {
+    await visited(SECOND);
+    await node.close({ leaveRunning: true });
+    await node.boot();
+    usedUp = 1;
+    let told = 0;
+    const tell = async () => {
+      told++;
+    };
+    const { stats } = node.hooks;
+    node.hooks = {
+      ...(stats && { stats }),
+      capabilities: { ...node.engine.capabilities, liveUpdate: false },
+      yieldCpu: tell,
+      updateResources: tell,
+    };
+    await visited(2 * SECOND);
+    usedUp = 0;
+    await visited(2 * SECOND);
+    expect(told).toBe(0);
+  });
+
   it('goes on as it is where the engine fails, and is told again', async () => {
     usedUp = 1;
     const { stats } = node.hooks;
