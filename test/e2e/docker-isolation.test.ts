@@ -86,10 +86,14 @@ describe.skipIf(missing !== undefined)(`a container of the docker engine ${missi
 
   it('is ended for using more memory than it may, and that is said', async () => {
     const heard = new Promise<object>((resolve) => engine.onExit(resolve));
-    const spec = imageSpec(harness.image, ['sh', '-c', 'x=a; while :; do x=$x$x; done']);
+    // It waits to be told: the engine begins to watch for this while it starts a container, and misses what comes before.
+    const grow = 'mkfifo /tmp/go; read x < /tmp/go; x=a; while :; do x=$x$x; done';
+    const spec = imageSpec(harness.image, ['sh', '-c', grow]);
     const resources = { ...spec.resources, memoryBytes: 8 * 1024 * 1024 };
     await engine.start({ ...spec, resources }, never);
     started.push(spec.containerId);
+    const go = 'until [ -p /tmp/go ]; do :; done; echo > /tmp/go';
+    await execIn(await engineIdOf(spec.containerId), ['sh', '-c', go]);
     expect(await heard).toEqual({ containerId: spec.containerId, exitCode: 137, outOfMemory: true });
   });
 

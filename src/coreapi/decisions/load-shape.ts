@@ -57,7 +57,7 @@ export function fillOf(
   };
 }
 
-/** The size that a demand makes an app of size `present` grow to: never fewer or weaker containers for more demand. */
+/** The size that a demand makes an app of size `present` grow to: for more demand never fewer containers, nor less CPU in all, but for rounding. */
 export function grownFor(
   { cpu: needed, places }: Demand,
   present: Extent,
