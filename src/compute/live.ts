@@ -42,8 +42,9 @@ export class Live {
   resizing: Promise<void> | undefined;
   /** No further attempt before, epoch ms. */
   resizeNotBeforeMs = 0;
-  /** Others go first where it and they want a CPU; true as well where nobody knows. And when it may begin to again, epoch ms. */
+  /** Whether others go first where it and they want a CPU (yielding.ts); true as well where nobody knows. */
   yields = false;
+  /** It does not begin to before, epoch ms. */
   yieldsNotBeforeMs = 0;
   /** The memory that it could not be given because it uses more, as was told last. */
   heldBackAtBytes: number | undefined;

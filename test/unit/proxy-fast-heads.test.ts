@@ -1,10 +1,10 @@
 /** What one connection leaves to the next: memory, and to one from the same address what was made of the same bytes. */
 import { expect, it } from 'vitest';
 import { Heads } from '../../src/proxy/fast/heads.ts';
-import { COMPLETE, INCOMPLETE } from '../../src/proxy/http1/head-result.ts';
+import type { Reading } from '../../src/proxy/fast/heads.ts';
+import { COMPLETE, INCOMPLETE, REFUSED } from '../../src/proxy/http1/head-result.ts';
 import { DEFAULT_REQUEST_HEAD_LIMITS } from '../../src/proxy/http1/limits.ts';
 import { writeRequest } from '../../src/proxy/http1/write-request.ts';
-import type { Reading } from '../../src/proxy/fast/heads.ts';
 
 const ONE = { address: '192.0.2.1', protocol: 'http', trusted: false } as const;
 const CLOSING = 'GET /a HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n';
@@ -49,11 +49,14 @@ it.each([
   expect(sent).toContain(`X-Forwarded-Proto: ${peer.protocol}\r\n`);
 });
 
-it('one that was given back in the middle of a head begins another', () => {
+it.each([
+  { what: 'in the middle of a head', said: FULL.slice(0, 30), result: INCOMPLETE },
+  { what: 'after what is no head', said: 'GET /a HTTP/1.1\r\nHost : a.test\r\n\r\n', result: REFUSED },
+])('one that was given back $what begins another', ({ said, result }) => {
   const heads = new Heads(DEFAULT_REQUEST_HEAD_LIMITS, false);
   const first = heads.take(ONE);
   const source = Buffer.from(FULL, 'latin1');
-  expect(first.head.parse(source, 0, 30)).toBe(INCOMPLETE);
+  expect(first.head.parse(Buffer.from(said, 'latin1'), 0, said.length)).toBe(result);
   heads.giveBack(first);
   expect(heads.take(ONE).head.parse(source, 0, source.length)).toBe(COMPLETE);
 });

@@ -57,7 +57,10 @@ export function fillOf(
   };
 }
 
-/** The size that a demand makes an app of size `present` grow to: for more demand never fewer containers, nor less CPU in all, but for rounding. */
+/**
+ * The size that a demand makes an app of size `present` grow to: for more demand never fewer containers, nor less CPU in all
+ * than what rounding each one's up has added.
+ */
 export function grownFor(
   { cpu: needed, places }: Demand,
   present: Extent,
