@@ -42,11 +42,9 @@ export class HttpNote extends RequestNote {
     const { receivedBytes, sentBytes } = this.#way.sinceLast();
     this.receivedBytes = receivedBytes;
     this.sentBytes = sentBytes;
-    const req = this.#req;
-    if (req === undefined) return;
-    setText(this.target, req.url);
-    setText(this.userAgent, req.headers['user-agent']);
-    setText(this.requestId, req.headers['x-request-id']);
+    setText(this.target, this.#req?.url);
+    setText(this.userAgent, this.#req?.headers['user-agent']);
+    setText(this.requestId, this.#req?.headers['x-request-id']);
   }
 }
 
@@ -57,6 +55,6 @@ function logFor(log: RequestLog, peer: Peer): ConnectionLog {
 }
 
 function setText(span: Span, text: string | string[] | undefined): void {
-  if (typeof text !== 'string') return;
-  span.set(Buffer.from(text, 'latin1'), 0, text.length);
+  if (typeof text === 'string') span.set(Buffer.from(text, 'latin1'), 0, text.length);
+  else span.clear();
 }

@@ -9,6 +9,11 @@ import { Span } from './span.ts';
 /** The client went away before its answer began. */
 const GONE = 499;
 
+/** What is read of a head once the request is over, and logged at once: the same objects for all. */
+const TARGET = new Span();
+const USER_AGENT = new Span();
+const REQUEST_ID = new Span();
+
 export abstract class RequestNote implements RequestFacts {
   status = GONE;
   error: string | undefined = undefined;
@@ -20,9 +25,9 @@ export abstract class RequestNote implements RequestFacts {
   firstByteMs = Number.NaN;
   endedMs = 0;
   lease: Lease | undefined = undefined;
-  readonly target = new Span();
-  readonly userAgent = new Span();
-  readonly requestId = new Span();
+  readonly target = TARGET;
+  readonly userAgent = USER_AGENT;
+  readonly requestId = REQUEST_ID;
   readonly #log: ConnectionLog;
 
   constructor(log: ConnectionLog) {
@@ -34,7 +39,7 @@ export abstract class RequestNote implements RequestFacts {
   abstract get protocol(): string;
   abstract get method(): string;
   abstract get host(): string;
-  /** Sets what is read only now: bytes, and the three spans. */
+  /** Sets what is read only now: bytes, and each of the three spans. */
   protected abstract complete(): void;
 
   /** Its head has been read. */

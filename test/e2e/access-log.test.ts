@@ -66,8 +66,9 @@ describe.each(['fast', 'http'] as const)('the access log of the %s transport', (
     const cold = await ask(on.proxy, { path: '/first?x=1', headers });
     const body = 'b'.repeat(10_000);
     await ask(on.proxy, { path: '/second', method: 'POST', body });
-    await ask(on.proxy, { host: 'nobody.test', path: '/third' });
-    const [first, second, third] = await on.lines(3);
+    await ask(on.proxy, { host: 'nobody.test', path: '/third', headers });
+    await exchangeRaw(on.proxy.port, 'no request\r\n\r\n');
+    const [first, second, third, noRequest] = await on.lines(4);
     expect(first).toMatchObject({
       client: '127.0.0.1',
       scheme: 'http',
@@ -95,6 +96,9 @@ describe.each(['fast', 'http'] as const)('the access log of the %s transport', (
     expect(second?.['receivedBytes']).toBeLessThan(body.length + 1_000);
     expect(third).toMatchObject({ host: 'nobody.test', path: '/third', status: 404, error: 'unknown_host' });
     expect(third).not.toHaveProperty('app');
+    expect(noRequest).toMatchObject({ status: 400 });
+    for (const told of [second, noRequest])
+      for (const others of ['userAgent', 'requestId']) expect(told).not.toHaveProperty(others);
     expect(on.text()).not.toContain('s3cret');
   });
 

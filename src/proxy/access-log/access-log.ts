@@ -35,8 +35,7 @@ export class AccessLog implements RequestLog {
   }
 
   connection(): ConnectionLog {
-    const writer = new LineWriter();
-    return { over: (request) => this.#over(writer, request) };
+    return new LoggedConnection(this);
   }
 
   stats(): RequestLogStats {
@@ -48,7 +47,8 @@ export class AccessLog implements RequestLog {
     return this.#file.close();
   }
 
-  #over(writer: LineWriter, request: RequestFacts): void {
+  /** Adds a line, by what the connection of the request keeps. */
+  add(writer: LineWriter, request: RequestFacts): void {
     if (request.status < 500 && this.#sample < 1 && Math.random() >= this.#sample) return;
     if (request.endedMs >= this.#syncAtMs) {
       this.#epochMs = this.#clock.nowMs() - this.#clock.monotonicMs();
@@ -56,5 +56,18 @@ export class AccessLog implements RequestLog {
     }
     const cameAtMs = this.#epochMs + request.startedMs;
     this.#file.add(MAX_LINE_BYTES, (out, at) => writer.write(out, at, request, cameAtMs));
+  }
+}
+
+class LoggedConnection implements ConnectionLog {
+  readonly #log: AccessLog;
+  readonly #writer = new LineWriter();
+
+  constructor(log: AccessLog) {
+    this.#log = log;
+  }
+
+  over(request: RequestFacts): void {
+    this.#log.add(this.#writer, request);
   }
 }

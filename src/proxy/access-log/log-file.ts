@@ -15,7 +15,7 @@ import { PlatformError } from '../../errors.ts';
 import type { RequestLogStats } from '../request-log.ts';
 import type { ProxyLog } from '../transport.ts';
 
-const BLOCK_BYTES = 128 * 1_024;
+const BLOCK_BYTES = 256 * 1_024;
 const DEFAULT_MAX_BYTES = 8 * 1_024 * 1_024;
 /** A line is in the file after this time, if the disk can. */
 const FLUSH_AFTER_MS = 200;
@@ -40,7 +40,7 @@ export interface LogFileOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly log: ProxyLog;
-  /** Lines that have not been written occupy no more than this, to the next block of 128 KiB. */
+  /** Lines that have not been written occupy no more than this, to the next block of 256 KiB. */
   readonly maxBytes?: number | undefined;
 }
 
