@@ -113,7 +113,8 @@ export class Fleet implements LeaseGiver {
     const lease = new Lease(this, upstream, route, request, wait);
     upstream.start(lease);
     this.#inFlight++;
-    app.load.started(this.#clock.monotonicMs());
+    const startedMs = wait === undefined ? request.startedMs : undefined;
+    app.load.started(startedMs ?? this.#clock.monotonicMs());
     if (app.load.cancel === undefined) this.#observe(app);
     return lease;
   }
@@ -234,9 +235,8 @@ export class Fleet implements LeaseGiver {
 
   // ---- what leases ask (LeaseGiver)
 
-  released(lease: Lease): void {
+  released(lease: Lease, nowMs = this.#clock.monotonicMs()): void {
     const { upstream } = lease;
-    const nowMs = this.#clock.monotonicMs();
     this.#inFlight--;
     upstream.end(lease, nowMs);
     const app = this.#apps.get(upstream.appId);

@@ -10,6 +10,8 @@ import type { Upstream, Work } from './upstream.ts';
 export interface AcquireRequest {
   /** What it occupies in this process while it is held, in bytes: the part of its body that is buffered. */
   readonly bodyBytes: number;
+  /** When it came, on the monotonic clock; left out: now. */
+  readonly startedMs?: number | undefined;
   /** Aborted when the client has gone. Read only when the request has to wait. */
   readonly signal?: AbortSignal | undefined;
   /** Read only where no container is ready and its app tells requests apart. */
@@ -65,7 +67,8 @@ export interface ColdStart {
 
 /** What a lease asks of whoever gave it. */
 export interface LeaseGiver {
-  released(lease: Lease): void;
+  /** `atMs`: on the monotonic clock; left out: now. */
+  released(lease: Lease, atMs?: number): void;
   /** Releases the lease as well. */
   connectFailed(lease: Lease): Promise<Lease>;
   suspected(upstream: Upstream): void;
@@ -121,11 +124,11 @@ export class Lease implements Work {
     if (cold !== undefined) this.#giver.answered(this, cold);
   }
 
-  /** Gives the slot back. Calling it again does nothing. */
-  release(): void {
+  /** Gives the slot back; `atMs`: on the monotonic clock, left out: now. Calling it again does nothing. */
+  release(atMs?: number): void {
     if (this.#released) return;
     this.#released = true;
-    this.#giver.released(this);
+    this.#giver.released(this, atMs);
   }
 
   /** The container broke the connection; someone should look whether it still lives. The lease stays. */

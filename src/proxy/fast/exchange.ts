@@ -43,13 +43,13 @@ const RETRY_PAUSE_MS = 10;
 export class Exchange implements AcquireRequest, Asker {
   /** How much of the request's body has been passed on or dropped. */
   readonly body = new BodyProgress();
+  startedMs = 0;
   readonly #context: FastContext;
   readonly #client: Client;
   readonly #answer: AnswerWriter;
   #state = NONE;
   #lease: Lease | undefined;
   #up: UpstreamConnection | undefined;
-  #startedMs = 0;
   #staleRetried = false;
   #bodyTouched = false;
   #answering = false;
@@ -115,13 +115,13 @@ export class Exchange implements AcquireRequest, Asker {
     const { head } = this.#client;
     context.counters.requests++;
     context.begun();
-    this.#startedMs = context.clock.monotonicMs();
+    this.startedMs = context.clock.monotonicMs();
     this.#staleRetried = false;
     this.#bodyTouched = false;
     this.#answering = false;
     this.#last = !head.keepAlive || context.closing;
     this.body.begin(head.framing, head.contentLength);
-    this.#client.note?.begin(this.#startedMs);
+    this.#client.note?.begin(this.startedMs);
     const placed = context.dispatcher.acquire(head.name, this);
     if (placed instanceof Lease) this.#send(placed);
     else this.#hold(placed);
@@ -148,7 +148,7 @@ export class Exchange implements AcquireRequest, Asker {
     }
     const { upstreams, limits, clock } = this.#context;
     this.#lease = lease;
-    this.#client.note?.placed(lease, lease.wait === undefined ? this.#startedMs : clock.monotonicMs());
+    this.#client.note?.placed(lease, lease.wait === undefined ? this.startedMs : clock.monotonicMs());
     lease.onAbort = this.#onAbort;
     const kept = this.#staleRetried ? undefined : upstreams.take(lease.endpoint);
     if (kept !== undefined) {
@@ -427,7 +427,7 @@ export class Exchange implements AcquireRequest, Asker {
     const { clock, latency } = this.#context;
     const lease = this.#lease;
     const nowMs = clock.monotonicMs();
-    latency.record(nowMs - this.#startedMs);
+    latency.record(nowMs - this.startedMs);
     this.#client.note?.over(nowMs);
     this.#state = NONE;
     this.#up = undefined;
@@ -435,7 +435,7 @@ export class Exchange implements AcquireRequest, Asker {
     this.#lease = undefined;
     if (lease !== undefined) {
       lease.onAbort = undefined;
-      lease.release();
+      lease.release(nowMs);
     }
     this.#context.ended();
   }
