@@ -27,7 +27,7 @@ export class Yielding {
 
   /** A container that serves has used so much by now. What follows from it begins at once, and is not waited for. */
   looked(live: Live, now: ContainerStats): void {
-    const { deadlines, clock, engine } = this.#app.context;
+    const { engine } = this.#app.context;
     if (!engine.capabilities.liveUpdate) return;
     const before = this.#judged.get(live);
     if (before === undefined) this.#judged.set(live, now);
@@ -35,7 +35,7 @@ export class Yielding {
       this.#judged.set(live, now);
       this.#judge(live, before, now);
     }
-    if (live.yields) deadlines.set(`yielding ${live.id}`, clock.nowMs() + SILENCE_MS, () => this.#stop(live));
+    if (live.yields) this.#stopInSilence(live);
   }
 
   #judge(live: Live, before: ContainerStats, now: ContainerStats): void {
@@ -52,6 +52,18 @@ export class Yielding {
     this.#change(live, async () => {
       await engine.yieldCpu(live.id);
       live.yields = true;
+      // That may have been the last look.
+      this.#stopInSilence(live);
+    });
+  }
+
+  /** No look will come then, so what cannot be done at that moment is tried again. */
+  #stopInSilence(live: Live): void {
+    const { deadlines, clock } = this.#app.context;
+    deadlines.set(`yielding ${live.id}`, clock.nowMs() + SILENCE_MS, () => {
+      if (!live.yields || live.state !== 'ready') return;
+      this.#stop(live);
+      this.#stopInSilence(live);
     });
   }
 

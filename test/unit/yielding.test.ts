@@ -79,6 +79,40 @@ describe('a container that uses up its CPU', () => {
     expect(yields()).toEqual([false]);
   });
 
+  it('yields no more either where it has only just begun to when nobody asks for it', async () => {
+    usedUp = 1;
+    const begun = Promise.withResolvers<undefined>();
+    const { stats } = node.hooks;
+    node.hooks = {
+      ...(stats && { stats }),
+      yieldCpu: async (id) => {
+        await begun.promise;
+        await node.engine.yieldCpu(id);
+      },
+    };
+    await visited(2 * SECOND);
+    begun.resolve(undefined);
+    await node.clock.advance(100);
+    expect(yields()).toEqual([true]);
+    await node.clock.advance(2 * SECOND);
+    expect(yields()).toEqual([false]);
+  });
+
+  it('yields no more either where the engine was away when nobody asked for it', async () => {
+    usedUp = 1;
+    await visited(2 * SECOND);
+    const { stats } = node.hooks;
+    node.hooks = {
+      ...(stats && { stats }),
+      updateResources: () => Promise.reject(new PlatformError('engine_unavailable', 'it is away')),
+    };
+    await node.clock.advance(3 * SECOND);
+    expect(yields()).toEqual([true]);
+    node.hooks = { ...(stats && { stats }) };
+    await node.clock.advance(SECOND);
+    expect(yields()).toEqual([false]);
+  });
+
   it('does not yield when it has been given another size', async () => {
     usedUp = 1;
     await visited(SECOND);
