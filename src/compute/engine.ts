@@ -81,6 +81,7 @@ export interface EngineContainer {
 export interface ExitEvent {
   readonly containerId: string;
   readonly exitCode: number | null;
+  /** Killed for that, as far as the engine has seen: Docker misses it where the control group is gone before it looks. */
   readonly outOfMemory: boolean;
 }
 
