@@ -113,6 +113,7 @@ export class Fleet implements LeaseGiver {
     const lease = new Lease(this, upstream, route, request, wait);
     upstream.start(lease);
     this.#inFlight++;
+    // One that waited has its place only now.
     const startedMs = wait === undefined ? request.startedMs : undefined;
     app.load.started(startedMs ?? this.#clock.monotonicMs());
     if (app.load.cancel === undefined) this.#observe(app);

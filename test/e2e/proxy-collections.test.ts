@@ -29,7 +29,7 @@ test('the connections of a crowd do not bring a collection of everything with th
   }
   expect(plain, 'what is compared with: V8 as it is').toBeGreaterThan(2);
   expect(told).toBeLessThan(plain / 2);
-}, 60_000);
+}, 120_000);
 
 async function collectionsOf(words: readonly string[]): Promise<number> {
   const { certPem, keyPem } = await makePair(['crowd.test']);

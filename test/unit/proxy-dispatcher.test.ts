@@ -172,6 +172,20 @@ describe('a request for a warm app', () => {
     expect((bench.control.observed.at(-1)?.servedMs ?? 0) - (begun?.servedMs ?? 0)).toBe(61_000);
   });
 
+  it('that says when it came, and when it was over, is believed', async () => {
+    const bench = new Bench();
+    await bench.warm('a', endpoint('c1'));
+    await bench.clock.advance(10_000);
+    const nowMs = bench.clock.monotonicMs();
+    const asked = bench.ask('a.test', { startedMs: nowMs - 400 });
+    const begun = bench.control.observed.at(-1);
+    asked.lease?.release(nowMs + 100);
+    await bench.clock.advance(1_000);
+    bench.ask('a.test').lease?.release();
+    expect(begun?.servedMs).toBe(400);
+    expect(bench.control.observed.at(-1)?.servedMs).toBe(500);
+  });
+
   it('is told as held while no container has room for it', async () => {
     const bench = new Bench();
     await bench.warm('a', endpoint('c1', 1, 1));
