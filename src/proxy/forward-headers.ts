@@ -15,6 +15,7 @@ const HOP_BY_HOP = new Set([
   'transfer-encoding',
   'upgrade',
   'proxy',
+  'http2-settings',
 ]);
 /** Fields that frame or route the message: a `Connection` that names one of them does not remove it. */
 const NEVER_NAMED = new Set(['host', 'content-length', 'transfer-encoding']);

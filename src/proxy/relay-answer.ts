@@ -30,6 +30,7 @@ export interface RelayAnswerOptions {
 export function relayAnswer(options: RelayAnswerOptions): void {
   const { answer, res, req, watch, sweep } = options;
   const { statusCode = 502, statusMessage = '' } = answer;
+  if (statusCode < 200) throw new RangeError(`${statusCode} is no final status`);
   const chunked = answer.headers['transfer-encoding'] !== undefined || answer.httpVersion === '2.0';
   const trailers = chunked && req.httpVersion !== '1.0' && req.method !== 'HEAD';
   let whole = false;

@@ -121,9 +121,12 @@ export class HttpTransport implements Transport {
     server.on('checkContinue', (req, res) => this.#begin(req, res));
     server.on('checkExpectation', (req, res) => this.#begin(req, res));
     server.on('upgrade', (req, _stream, early) => this.#beginUpgrade(req, early));
-    server.on('connect', ({ socket }) =>
-      this.#answerRaw(socket, new PlatformError('bad_request', 'there is no CONNECT here')),
-    );
+    server.on('connect', ({ socket }) => {
+      const connection = this.#connections.get(socket);
+      const failure = new PlatformError('bad_request', 'there is no CONNECT here');
+      if (connection === undefined) socket.destroy();
+      else this.#answerInTurn(connection, failure);
+    });
     server.on('clientError', (error, stream) => this.#clientError(error, stream));
     return server;
   }
@@ -198,11 +201,15 @@ export class HttpTransport implements Transport {
     // One that was opened ahead of need, and not used, needs no answer.
     const silent = connection?.socket.bytesRead === 0;
     if (connection === undefined || failure === undefined || silent || !stream.writable) stream.destroy();
-    else if (connection.last)
-      return; // its last answer is on the way; what else it says does not matter
-    else if (connection.mayAnswerNow) this.#answerRaw(connection.socket, failure);
+    else this.#answerInTurn(connection, failure);
+  }
+
+  /** What has come is no request: it is answered if nothing else is to be answered first, and is the last in any case. */
+  #answerInTurn(connection: ClientConnection, failure: PlatformError): void {
+    if (connection.last) return; // its last answer is on the way; what else it says does not matter
+    if (connection.mayAnswerNow) this.#answerRaw(connection.socket, failure);
     else if (connection.allReceived) connection.closeWhenDone();
-    else stream.destroy();
+    else connection.socket.destroy();
   }
 
   #answerRaw(socket: Socket, error: PlatformError): void {

@@ -10,7 +10,7 @@ import type { H2cConnection } from './h2c-pool.ts';
 import { grouped } from './stream-way.ts';
 import type { Listener } from './stream-way.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_FLAG_END_STREAM } = constants;
+const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_FLAG_END_STREAM, NGHTTP2_STREAM_CLOSED } = constants;
 /** What 'socket' tells: there is nothing more to wait for. */
 const CONNECTED = { connecting: false, once: () => undefined };
 
@@ -81,7 +81,11 @@ export class H2cRequest extends Writable implements OutgoingRequest {
   }
 
   override _destroy(error: Error | null, done: Done): void {
-    this.#stream?.close(NGHTTP2_CANCEL);
+    const stream = this.#stream;
+    // Cancelled after its answer is over, a stream ends the process: Node asks it for trailers when it is gone. With no error at all the
+    // app would take what it has of the upload for all of it.
+    const isAnswered = stream?.readableEnded === true && !this.writableFinished;
+    stream?.close(isAnswered ? NGHTTP2_STREAM_CLOSED : NGHTTP2_CANCEL);
     this.#connection.give();
     done(error);
   }

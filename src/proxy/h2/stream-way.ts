@@ -13,6 +13,9 @@ import { toHttp1 } from './request-head.ts';
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR } = constants;
 
+/** Node ends their streams with the head. */
+const BODILESS = new Set([204, 205, 304]);
+
 /** Of any event, as emitters take it. */
 export type Listener = Parameters<EventEmitter['on']>[1];
 
@@ -31,6 +34,8 @@ export class StreamRequest implements ArrivedRequest {
   complete: boolean;
   readonly #stream: ServerHttp2Stream;
   readonly #count: (chunk: Buffer) => void;
+  /** What is called instead of a listener for the end. */
+  readonly #guarded = new Map<Listener, Listener>();
 
   constructor(
     stream: ServerHttp2Stream,
@@ -43,7 +48,7 @@ export class StreamRequest implements ArrivedRequest {
     this.rawHeaders = rawHeaders;
     this.complete = stream.endAfterHeaders;
     this.#count = (chunk) => (traffic.receivedBytes += chunk.length);
-    stream.once('end', () => (this.complete = true));
+    stream.once('end', () => (this.complete ||= !stream.aborted));
     stream.on('trailers', (_trailers, _flags, rawTrailers: readonly string[] = []) => {
       this.rawTrailers = rawTrailers;
     });
@@ -71,13 +76,20 @@ export class StreamRequest implements ArrivedRequest {
 
   /** A body without a byte ends before anybody has asked for it. */
   once(event: string, listener: Listener): unknown {
-    if (event === 'end' && this.#stream.readableEnded) process.nextTick(listener);
-    return this.#stream.once(event, listener);
+    if (event !== 'end') return this.#stream.once(event, listener);
+    // Node ends what a client has reset, or left, as if it were whole.
+    if (this.#stream.aborted) return undefined;
+    if (this.#stream.readableEnded) process.nextTick(listener);
+    const unlessAborted = () => {
+      if (!this.#stream.aborted) listener();
+    };
+    this.#guarded.set(listener, unlessAborted);
+    return this.#stream.once('end', unlessAborted);
   }
 
   off(event: string, listener: Listener): unknown {
     if (event === 'data') this.#stream.off('data', this.#count);
-    return this.#stream.off(event, listener);
+    return this.#stream.off(event, this.#guarded.get(listener) ?? listener);
   }
 
   pause(): void {
@@ -94,21 +106,30 @@ export class StreamAnswer implements OutgoingAnswer {
   sendDate = true;
   shouldKeepAlive = true;
   readonly #stream: ServerHttp2Stream;
+  readonly #request: StreamRequest;
   readonly #traffic: Traffic;
   /** Not sent yet: what comes of the body at once goes with it, and where none comes, it ends the stream. */
   #head: OutgoingHttpHeaders | undefined;
   #trailers: OutgoingHttpHeaders | undefined;
   #ended = false;
+  #waitsForTrailers = false;
 
   constructor(stream: ServerHttp2Stream, request: StreamRequest, traffic: Traffic) {
     this.#stream = stream;
+    this.#request = request;
     this.#traffic = traffic;
+    // RFC 9113 §8.1: the answer has left, and nobody will read the rest of the request.
+    const stop = () => {
+      if (!request.complete && !stream.destroyed) stream.close(NGHTTP2_NO_ERROR);
+    };
     stream.once('wantTrailers', () => {
-      if (!stream.destroyed) stream.sendTrailers(this.#trailers ?? {});
+      if (!this.#isOpen()) return;
+      this.#orBreak(() => stream.sendTrailers(this.#trailers ?? {}));
+      // Their end of the stream leaves first.
+      setImmediate(stop);
     });
-    // RFC 9113 §8.1: the answer is whole, and nobody will read the rest of the request.
     stream.once('finish', () => {
-      if (!request.complete) stream.close(NGHTTP2_NO_ERROR);
+      if (!this.#waitsForTrailers) stop();
     });
   }
 
@@ -122,6 +143,7 @@ export class StreamAnswer implements OutgoingAnswer {
   }
 
   writeHead(status: number, _reason: string, headers: readonly string[]): void {
+    if (status < 200 || status > 599) throw new RangeError(`HTTP/2 has no status ${status}`);
     this.#head = { ':status': status, ...grouped(headers) };
   }
 
@@ -152,7 +174,7 @@ export class StreamAnswer implements OutgoingAnswer {
 
   writeInformation(status: number, headers: readonly string[]): void {
     if (this.#isOpen() && !this.#stream.headersSent)
-      this.#stream.additionalHeaders({ ':status': status, ...grouped(headers) });
+      this.#orBreak(() => this.#stream.additionalHeaders({ ':status': status, ...grouped(headers) }));
   }
 
   on(event: string, listener: Listener): unknown {
@@ -173,7 +195,18 @@ export class StreamAnswer implements OutgoingAnswer {
     this.#head = undefined;
     // An announced length is an answer without trailers over HTTP/1.1 too; without one, they may come.
     const waitForTrailers = !endStream && head['content-length'] === undefined;
-    this.#stream.respond(head, { endStream, waitForTrailers });
+    const hasBody = this.#request.method !== 'HEAD' && !BODILESS.has(Number(head[':status']));
+    this.#waitsForTrailers = waitForTrailers && hasBody;
+    this.#orBreak(() => this.#stream.respond(head, { endStream, waitForTrailers }));
+  }
+
+  /** Where Node takes a field of the app's for no HTTP/2, that is a broken answer, and no more than that. */
+  #orBreak(send: () => void): void {
+    try {
+      send();
+    } catch {
+      this.#stream.close(NGHTTP2_INTERNAL_ERROR);
+    }
   }
 }
 
@@ -228,7 +261,7 @@ function pseudo(headers: IncomingHttpHeaders, name: string): string {
 
 /** Fields in lower case, the values of those that are repeated in a list. */
 export function grouped(fields: readonly string[]): OutgoingHttpHeaders {
-  const headers: Record<string, string | string[]> = {};
+  const headers = Object.create(null) as Record<string, string | string[]>;
   for (let i = 0; i < fields.length; i += 2) {
     const name = (fields[i] ?? '').toLowerCase();
     const value = fields[i + 1] ?? '';
