@@ -89,7 +89,7 @@ export class Client extends Timed implements Placed, Reader {
 
   /** Nothing of a request has arrived. */
   get idle(): boolean {
-    return this.#state === READING && (this.#partial === undefined || this.#partial.length === 0);
+    return this.#state === READING && (this.#partial === undefined || this.#partial.blank);
   }
 
   /** What has been written still leaves; nothing else is read. */
@@ -115,7 +115,14 @@ export class Client extends Timed implements Placed, Reader {
   /** What comes before its time; the socket is not read beyond a bound. */
   putBy(buffer: Buffer, from: number, to: number): void {
     this.rest.add(buffer, from, to);
-    if (this.rest.length >= REST_BYTES) this.socket.pause();
+    if (!this.keepsEnough) return;
+    this.socket.pause();
+    if (this.#state === BUSY) this.#exchange.unread();
+  }
+
+  /** No more is read beside what waits. */
+  get keepsEnough(): boolean {
+    return this.rest.length >= REST_BYTES;
   }
 
   /** The request, of which nothing has been sent, is for an app that this transport does not serve. */
@@ -148,7 +155,7 @@ export class Client extends Timed implements Placed, Reader {
     this.#state = READING;
     this.rest.clear();
     this.waitFor(limits.keepAliveMs);
-    if (this.socket.isPaused()) this.socket.resume();
+    if (to - from < REST_BYTES && this.socket.isPaused()) this.socket.resume();
     if (from < to) this.#read(buffer, from, to);
     else if (closesIdle) this.close();
   }
@@ -168,7 +175,8 @@ export class Client extends Timed implements Placed, Reader {
   linger(): void {
     this.#state = LINGERING;
     this.rest.clear();
-    this.waitFor(this.#context.limits.lingerMs);
+    const { lingerMs, clientStallMs } = this.#context.limits;
+    this.waitFor(this.socket.writableLength > 0 ? clientStallMs : lingerMs);
     this.socket.resume();
     this.socket.end();
   }
@@ -285,7 +293,7 @@ export class Client extends Timed implements Placed, Reader {
     if (from === to) return;
     this.#partial ??= new PartialHead(this.#context.limits.headerBytes);
     this.#partial.add(buffer, from, to);
-    this.waitFor(this.#context.limits.headersTimeoutMs);
+    if (!this.#partial.blank) this.waitFor(this.#context.limits.headersTimeoutMs);
   }
 
   /** The bytes have no reading, so neither has what follows them. */
@@ -327,7 +335,9 @@ export class Client extends Timed implements Placed, Reader {
       return;
     }
     this.rest.set(buffer, end, to);
-    if (body.done) this.next();
+    if (!body.done) return;
+    this.note?.skip();
+    this.next();
   }
 
   // ---- writing, time, and the end

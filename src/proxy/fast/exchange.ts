@@ -94,7 +94,7 @@ export class Exchange implements AcquireRequest, Asker {
 
   /** It takes more of the answer again. */
   clientTakes(): void {
-    if (this.#answering) this.#client.withoutDeadline();
+    this.unread();
     this.#up?.resume();
   }
 
@@ -239,14 +239,23 @@ export class Exchange implements AcquireRequest, Asker {
     const { limits } = this.#context;
     const { socket } = this.#client;
     const full = up.socket.writableLength >= up.socket.writableHighWaterMark;
-    if (!this.body.done) {
-      if (full) socket.pause();
-      else if (socket.isPaused()) socket.resume();
-    }
+    if (full && !this.body.done) socket.pause();
+    else if (socket.isPaused() && !this.#client.keepsEnough) socket.resume();
+    this.unread();
     // Once an answer has begun, a client may be silent between parts of its body: the two talk.
     if (this.#answering || this.#lease === undefined) return;
     const forApp = this.body.done || full;
     this.#client.waitFor(forApp ? this.#lease.route.requestTimeoutMs : limits.clientStallMs);
+  }
+
+  /**
+   * Of a client that is not read nobody hears that it has gone. Where an answer has begun, which may last for ever, and the client
+   * takes what there is of it, something has to move within the time the app has.
+   */
+  unread(): void {
+    if (!this.#answering || this.#lease === undefined || this.blocked) return;
+    if (this.#client.socket.isPaused()) this.#client.waitFor(this.#lease.route.requestTimeoutMs);
+    else this.#client.withoutDeadline();
   }
 
   // ---- what goes wrong on it
@@ -352,6 +361,7 @@ export class Exchange implements AcquireRequest, Asker {
   }
 
   #afterWrite(): void {
+    if (this.#client.socket.isPaused()) this.unread();
     if (this.#client.socket.writableLength === 0) return;
     this.#up?.lend();
     if (this.blocked) this.#client.waitFor(this.#context.limits.clientStallMs);
@@ -360,8 +370,10 @@ export class Exchange implements AcquireRequest, Asker {
   answerEnd(): void {
     this.#answer.end();
     this.#end();
-    if (this.#last) this.#client.close();
-    else if (this.body.done) this.#client.next();
+    if (this.#last) {
+      if (this.body.done) this.#client.close();
+      else this.#client.linger();
+    } else if (this.body.done) this.#client.next();
     else this.#client.drain();
   }
 

@@ -49,6 +49,12 @@ export class FastNote extends RequestNote {
     super.refused(code, status, nowMs);
   }
 
+  /** What has been read since the request was over was still of its body, which nobody wanted. */
+  skip(): void {
+    const { socket, rest } = this.#client;
+    this.#readBefore = socket.bytesRead - rest.length;
+  }
+
   protected override complete(): void {
     const { socket, rest } = this.#client;
     const read = socket.bytesRead - rest.length;

@@ -2,8 +2,6 @@
  * One connection to a container: it reads answers, and tells whoever has asked on it what comes. What it tells of is overwritten
  * by the next read, unless that is told to be `lent`.
  */
-import { connect } from 'node:net';
-import type { Socket } from 'node:net';
 import { UNSAID } from '../http1/framing.ts';
 import { COMPLETE, INCOMPLETE } from '../http1/head-result.ts';
 import { DEFAULT_RESPONSE_HEAD_LIMITS } from '../http1/limits.ts';
@@ -11,6 +9,7 @@ import type { Method } from '../http1/methods.ts';
 import { PartialHead } from '../http1/partial-head.ts';
 import type { Refusal } from '../http1/refusals.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
+import { AppSocket } from './app-socket.ts';
 import { BodyProgress } from './body-progress.ts';
 import { Timed } from './deadlines.ts';
 import { forgetReader, onread, readBy } from './read-into.ts';
@@ -40,8 +39,11 @@ export interface Asker {
   readonly blocked: boolean;
 }
 
+/** An app that takes no more of a request has answered it within this time, or does not. */
+const LAST_WORDS_MS = 1_000;
+
 export class UpstreamConnection extends Timed implements Reader {
-  readonly socket: Socket;
+  readonly socket: AppSocket;
   /** Where it belongs when it is idle. */
   readonly shelf: Shelf;
   /** It has carried a request before. */
@@ -71,11 +73,17 @@ export class UpstreamConnection extends Timed implements Reader {
     this.shelf = shelf;
     this.#asker = asker;
     const { host, port } = shelf;
-    this.socket = connect({ host, port, noDelay: true, onread: onread(home.memory.shared) });
+    this.socket = new AppSocket({ noDelay: true, onread: onread(home.memory.shared) });
+    this.socket.connect({ host, port });
     this.#reads = new ReadTarget(home.memory, this.socket);
     readBy(this.socket, this);
     this.socket.once('connect', () => this.#asker?.connected());
-    this.socket.on('error', (error) => (this.#error = error));
+    this.socket.readsOn = this.#readsOn;
+    this.socket.on('error', (error) => {
+      this.#error = error;
+      // It closes in a moment: nobody takes it until then.
+      home.forget(this);
+    });
     this.socket.on('drain', () => this.#asker?.drained());
     this.socket.once('end', () => this.#ended());
     this.socket.once('close', () => this.#closed());
@@ -106,10 +114,18 @@ export class UpstreamConnection extends Timed implements Reader {
     this.socket.resume();
   }
 
-  /** It was idle too long. */
+  /** It was idle too long, or has had time enough for its last words. */
   expired(): void {
-    this.destroy();
+    if (this.#asker === undefined) this.destroy();
+    else this.socket.destroy(this.#error);
   }
+
+  readonly #readsOn = (error: Error): boolean => {
+    if (this.#asker === undefined || this.#answering || this.#error !== undefined) return false;
+    this.#error = error;
+    this.#home.waitFor(this, LAST_WORDS_MS);
+    return true;
+  };
 
   /** What was read last is still being written to a client. */
   lend(): void {
@@ -223,7 +239,7 @@ export class UpstreamConnection extends Timed implements Reader {
     const asker = this.#asker;
     if (asker !== undefined && this.#answering && this.#body.end()) this.#finish(asker, false);
     else if (asker !== undefined && this.#asked) this.#break(undefined);
-    else this.socket.destroy();
+    else this.destroy();
   }
 
   #closed(): void {

@@ -91,6 +91,10 @@ export class UpstreamConnections {
     deadlines.after(connection, idleMs);
   }
 
+  waitFor(connection: UpstreamConnection, ms: number): void {
+    this.#options.deadlines.after(connection, ms);
+  }
+
   /** It is closed, or about to be. */
   forget(connection: UpstreamConnection): void {
     this.#options.deadlines.remove(connection);

@@ -2,6 +2,8 @@
  * A head that did not arrive in one piece. Nothing is copied for one that did; here the pieces are put together, in a buffer
  * that grows with them and never beyond the bound of a head.
  */
+import { CR, LF } from './ascii.ts';
+
 const FIRST_CAPACITY = 1024;
 
 export class PartialHead {
@@ -14,6 +16,16 @@ export class PartialHead {
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
     this.buffer = Buffer.allocUnsafeSlow(Math.min(FIRST_CAPACITY, maxBytes));
+  }
+
+  /** Nothing has arrived but an end of line, which may stand before a request (RFC 9112 §2.2). */
+  get blank(): boolean {
+    const { buffer, length } = this;
+    return (
+      length === 0 ||
+      (length === 1 && buffer[0] === CR) ||
+      (length === 2 && buffer[0] === CR && buffer[1] === LF)
+    );
   }
 
   /**

@@ -1,0 +1,15 @@
+/**
+ * A connection to an app that is not closed by a write that fails while an answer is awaited: an app that has answered before it has
+ * read everything may close then, and its answer lies in the socket (RFC 9112 §9.5).
+ */
+import { Socket } from 'node:net';
+
+export class AppSocket extends Socket {
+  /** True: it is read on, and closed by whoever says so. */
+  readsOn: ((error: Error) => boolean) | undefined;
+
+  override destroy(error?: NodeJS.ErrnoException): this {
+    if (error?.syscall === 'write' && this.readsOn?.(error) === true) return this;
+    return super.destroy(error);
+  }
+}
