@@ -25,6 +25,8 @@ let states = 0;
 interface Lookup {
   readonly answer: Promise<Route | undefined>;
   overtaken: boolean;
+  /** Its answer is used, whatever happens meanwhile. */
+  last: boolean;
 }
 
 export class RouteCache {
@@ -74,9 +76,9 @@ export class RouteCache {
   /** Asks the control plane, together with whoever asks for the same host now. Rejects with its error, remembering nothing. */
   lookup(host: string): Promise<Route | undefined> {
     const underway = this.#lookups.get(host);
-    // One that a change has overtaken would be made again anyway; its answer then is as fresh as a new one's.
-    if (underway !== undefined) return underway.answer;
-    const lookup: Lookup = { answer: this.#lookUp(host), overtaken: false };
+    // One that a change has overtaken is made again, unless it has been so often; its answer then is as fresh as a new one's.
+    if (underway !== undefined && !(underway.overtaken && underway.last)) return underway.answer;
+    const lookup: Lookup = { answer: this.#lookUp(host), overtaken: false, last: false };
     this.#lookups.set(host, lookup);
     return lookup.answer;
   }
@@ -106,7 +108,10 @@ export class RouteCache {
     const lookup = this.#lookups.get(host);
     try {
       for (let attempt = 1; ; attempt++) {
-        if (lookup !== undefined) lookup.overtaken = false;
+        if (lookup !== undefined) {
+          lookup.overtaken = false;
+          lookup.last = attempt === MAX_OVERTAKEN;
+        }
         const route = await this.#resolve(host);
         if (lookup?.overtaken === false) {
           this.#remember(host, route);
@@ -115,7 +120,7 @@ export class RouteCache {
         if (attempt === MAX_OVERTAKEN) return route;
       }
     } finally {
-      this.#lookups.delete(host);
+      if (this.#lookups.get(host) === lookup) this.#lookups.delete(host);
     }
   }
 

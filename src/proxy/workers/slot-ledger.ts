@@ -141,6 +141,8 @@ export class SlotLedger {
     if (tokens <= 0) return;
     entry.free -= tokens;
     entry.held.set(holder, (entry.held.get(holder) ?? 0) + tokens);
+    const recall = entry.recalled.get(holder);
+    if (recall !== undefined) recall.tokens = Math.max(0, recall.tokens - tokens);
     holder.grant(entry.appId, entry.containerId, tokens);
   }
 

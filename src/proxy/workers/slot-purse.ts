@@ -73,6 +73,7 @@ export class SlotPurse implements SlotShares {
   grant(appId: string, containerId: string, tokens: number): void {
     const held = this.#of(appId, containerId);
     held.tokens += tokens;
+    held.owed = Math.max(0, held.owed - tokens);
     this.#wanted.delete(appId);
     this.#apply(held);
   }
@@ -80,7 +81,8 @@ export class SlotPurse implements SlotShares {
   recall(containerId: string, tokens: number, floor: number): void {
     const held = this.#held.get(containerId);
     if (held?.named !== true) return; // all of it goes back anyway
-    held.owed = tokens;
+    // What it does not have any more is on its way back.
+    held.owed = Math.min(tokens, held.tokens);
     held.floor = floor;
     this.#pay(held);
     this.#apply(held);

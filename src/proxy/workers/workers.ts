@@ -164,10 +164,14 @@ class WorkerSet implements Workers {
 
   // ---- one place
 
-  /** A worker for this place; resolves with the one before, which still takes connections. */
-  #fill(place: Place): Promise<WorkerProcess | undefined> {
+  /**
+   * A worker for this place; resolves with the one before, which still takes connections. `ifVacant`: none, if it has one by the time that
+   * it is its turn.
+   */
+  #fill(place: Place, { ifVacant = false } = {}): Promise<WorkerProcess | undefined> {
     const filled = place.turn.then(async () => {
       this.#closing.signal.throwIfAborted();
+      if (ifVacant && place.current !== undefined) return undefined;
       const worker = await this.#spawn(place);
       const before = place.current;
       place.current = worker;
@@ -211,7 +215,7 @@ class WorkerSet implements Workers {
       await this.#pause(delayMs);
       if (!this.#isVacant(place)) return; // a restart of all has brought one
       try {
-        await this.#fill(place);
+        await this.#fill(place, { ifVacant: true });
         log.info({ worker: place.number, delayMs }, 'a worker has been replaced');
       } catch (thrown) {
         if (this.#isVacant(place))
