@@ -1,7 +1,7 @@
 /**
  * Certificates from files, and what has changed of them since. They are looked at when the program is told to (SIGHUP), and
- * every few seconds for the truth: whoever renews a certificate only has to put it in its place. What cannot be read or does
- * not belong together is said once, and the one that was shown before stays.
+ * every few seconds for the truth: whoever renews a certificate only has to put it in its place. What cannot be read, does not
+ * belong together or has expired is said once, and the one that was shown before stays for as long as it is good.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -17,7 +17,7 @@ export interface FilePair {
 }
 
 export interface CertificateFilesOptions {
-  /** The first of them is shown where no name fits. */
+  /** The first of them, or of the folder by name, is shown where no name fits. */
   readonly pairs: readonly FilePair[];
   /** A folder of pairs: NAME.crt and NAME.key, or NAME/fullchain.pem and NAME/privkey.pem as certbot leaves them. */
   readonly folder: string | undefined;
@@ -39,6 +39,9 @@ interface Known {
 export class CertificateFiles {
   readonly #options: CertificateFilesOptions;
   readonly #known = new Map<string, Known>();
+  /** What was found when the folder could be read last, and why it cannot be now. */
+  #inFolder: readonly FilePair[] = [];
+  #folderFault: string | undefined;
   #cancel: (() => void) | undefined;
   #publish: (change: CertificateChange) => void = () => undefined;
 
@@ -48,9 +51,7 @@ export class CertificateFiles {
     const { change, faults } = this.#look();
     const [fault] = faults;
     if (fault !== undefined) throw fault;
-    for (const { id, expiresAtMs } of change.put)
-      if (expiresAtMs < options.clock.nowMs())
-        options.log.warn({ certificate: id }, 'a certificate has expired');
+    this.#warnOf(change);
   }
 
   /** All of them, as they are shown. */
@@ -68,6 +69,7 @@ export class CertificateFiles {
   reload(): void {
     const { change, faults } = this.#look();
     for (const fault of faults) this.#options.log.error({ err: fault }, 'a certificate stays as it was');
+    this.#warnOf(change);
     if (change.remove.length > 0 || change.put.length > 0) this.#publish(change);
   }
 
@@ -87,37 +89,68 @@ export class CertificateFiles {
     const faults: PlatformError[] = [];
     const put: Certificate[] = [];
     const present = new Set<string>();
-    for (const [index, pair] of this.#pairs(faults).entries()) {
+    let hasDefault = false;
+    for (const pair of this.#pairs(faults)) {
       const id = `file:${pair.certPath}`;
       present.add(id);
-      const isDefault = index === 0;
-      const stamp = `${isDefault} ${stampOf(pair.certPath)} ${stampOf(pair.keyPath)}`;
-      const before = this.#known.get(id);
-      if (before?.stamp === stamp) continue;
-      try {
-        const certificate = readPair(id, pair, isDefault);
-        this.#known.set(id, { stamp, certificate });
-        put.push(certificate);
-      } catch (thrown) {
-        faults.push(thrown as PlatformError);
-        this.#known.set(id, { stamp, certificate: before?.certificate });
-      }
+      const known = this.#read(id, pair, faults);
+      // The first that is any good: one that is not takes nothing away from the others.
+      const isDefault: boolean = !hasDefault && known.certificate !== undefined;
+      hasDefault ||= isDefault;
+      const before = this.#known.get(id)?.certificate;
+      const certificate = known.certificate && { ...known.certificate, isDefault };
+      if (certificate && (known.isNew || certificate.isDefault !== before?.isDefault)) put.push(certificate);
+      this.#known.set(id, { stamp: known.stamp, certificate });
     }
-    // A folder that cannot be read for a moment is not an empty one.
-    const remove = faults.length > 0 ? [] : [...this.#known.keys()].filter((id) => !present.has(id));
+    const remove = [...this.#known.keys()].filter((id) => !present.has(id));
     for (const id of remove) this.#known.delete(id);
     return { change: { remove, put }, faults };
+  }
+
+  /** As it is now, or as it was where it is no good any more, which is a fault once. */
+  #read(id: string, pair: FilePair, faults: PlatformError[]): Known & { readonly isNew: boolean } {
+    const stamp = `${stampOf(pair.certPath)} ${stampOf(pair.keyPath)}`;
+    const before = this.#known.get(id);
+    if (before?.stamp === stamp) return { ...before, isNew: false };
+    try {
+      const certificate = readPair(id, pair);
+      if (this.#hasExpired(certificate) && before?.certificate && !this.#hasExpired(before.certificate))
+        throw expired(certificate, pair);
+      return { stamp, certificate, isNew: true };
+    } catch (thrown) {
+      faults.push(thrown as PlatformError);
+      return { stamp, certificate: before?.certificate, isNew: false };
+    }
+  }
+
+  /** Of what is shown, and of no use to visitors. */
+  #warnOf({ put }: CertificateChange): void {
+    const { log } = this.#options;
+    for (const certificate of put) {
+      const { id, names, isDefault } = certificate;
+      if (this.#hasExpired(certificate)) log.warn({ certificate: id }, 'a certificate has expired');
+      if (names.length === 0 && !isDefault)
+        log.warn({ certificate: id }, 'a certificate is never shown: it names no host (subjectAltName)');
+    }
+  }
+
+  #hasExpired({ expiresAtMs }: Certificate): boolean {
+    return expiresAtMs < this.#options.clock.nowMs();
   }
 
   #pairs(faults: PlatformError[]): FilePair[] {
     const { pairs, folder } = this.#options;
     if (folder === undefined) return [...pairs];
     try {
-      return [...pairs, ...pairsIn(folder)];
+      this.#inFolder = pairsIn(folder);
+      this.#folderFault = undefined;
     } catch (thrown) {
-      faults.push(cannotRead(folder, thrown));
-      return [...pairs];
+      const fault = cannotRead(folder, thrown);
+      if (fault.message !== this.#folderFault) faults.push(fault);
+      this.#folderFault = fault.message;
     }
+    // A folder that cannot be read for a moment is not an empty one.
+    return [...pairs, ...this.#inFolder];
   }
 }
 
@@ -136,21 +169,29 @@ function pairsIn(folder: string): FilePair[] {
 }
 
 function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
-/** Links are followed: renewing is often a link that leads elsewhere. */
+/** Links are followed: renewing is often a link that leads elsewhere. What cannot be found or looked at is told by its reading. */
 function stampOf(path: string): string {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found === undefined ? 'none' : `${found.ino}/${found.size}/${found.mtimeMs}`;
+  try {
+    const { ino, size, mtimeMs } = statSync(path);
+    return `${ino}/${size}/${mtimeMs}`;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code ?? 'unknown';
+  }
 }
 
-function readPair(id: string, { certPath, keyPath }: FilePair, isDefault: boolean): Certificate {
+function readPair(id: string, { certPath, keyPath }: FilePair): Certificate {
   const chainPem = readText(certPath);
   const keyPem = readText(keyPath);
   try {
     const { names, expiresAtMs } = readCertificate({ chainPem, keyPem });
-    return { id, names, chainPem, keyPem, expiresAtMs, isDefault };
+    return { id, names, chainPem, keyPem, expiresAtMs, isDefault: false };
   } catch (cause) {
     if (!(cause instanceof CertificateFault)) throw cause;
     const path = cause.part === 'key' ? keyPath : certPath;
@@ -158,6 +199,11 @@ function readPair(id: string, { certPath, keyPath }: FilePair, isDefault: boolea
       hint: 'A certificate is a PEM file, and its key another one, without a passphrase.',
     });
   }
+}
+
+function expired({ expiresAtMs }: Certificate, { certPath }: FilePair): PlatformError {
+  const since = new Date(expiresAtMs).toISOString();
+  return new PlatformError('invalid_config', `${certPath} has expired (${since}), the one before has not`);
 }
 
 function readText(path: string): string {
@@ -171,5 +217,8 @@ function readText(path: string): string {
 function cannotRead(path: string, thrown: unknown): PlatformError {
   if (thrown instanceof PlatformError) return thrown;
   const { code = 'unknown' } = thrown as NodeJS.ErrnoException;
-  return new PlatformError('invalid_config', `${path} cannot be read (${code})`, { cause: thrown });
+  return new PlatformError('invalid_config', `${path} cannot be read (${code})`, {
+    cause: thrown,
+    hint: 'Name files that this user may read with --tls-cert and --tls-key, or their folder with --tls-dir.',
+  });
 }
