@@ -58,8 +58,8 @@ function addRequests(to: Exposition, totals: ProxyTotals): void {
   );
   to.counter(
     'mayfly_http_refused_connections_total',
-    'Connections that were not taken because of where they came from.',
-    totals.refusedConnections,
+    'Connections that were closed before anything was read of them as HTTP, by why.',
+    Object.entries(totals.refusedConnections).map(([reason, count]) => [{ reason }, count]),
   );
   to.counter('mayfly_upstream_retries_total', 'Requests sent again, by why.', [
     [{ reason: 'stale_connection' }, totals.staleRetries],

@@ -51,6 +51,7 @@ function add(a: ProxyTotals, b: ProxyTotals): ProxyTotals {
     ...shared,
     errors: addNumbers(a.errors, b.errors),
     standIns: addNumbers(a.standIns, b.standIns),
+    refusedConnections: addNumbers(a.refusedConnections, b.refusedConnections),
     latency: addHistograms(a.latency, b.latency),
     heldTime: addHistograms(a.heldTime, b.heldTime),
     appTotals: addApps(a.appTotals, b.appTotals),

@@ -2,6 +2,12 @@
 import type { PlatformError } from '../errors.ts';
 import type { StandIn, StandInKind } from './stand-in.ts';
 
+/**
+ * Why a connection was not taken: it comes from where nobody may, has no PROXY header where it has to, does not get through its TLS
+ * handshake, or there are as many as there may be.
+ */
+export type ConnectionRefusal = 'network' | 'proxy_header' | 'tls_handshake' | 'too_many';
+
 export interface ProxyCounters {
   requests: number;
   /** Answers by the class of their status: ours and the apps'. */
@@ -20,8 +26,8 @@ export interface ProxyCounters {
   truncated: number;
   /** Requests sent again on a fresh connection because a kept one had been closed. */
   staleRetries: number;
-  /** Connections refused because of where they came from. */
-  refusedConnections: number;
+  /** Connections that were closed before anything was read of them as HTTP. */
+  refusedConnections: Record<ConnectionRefusal, number>;
   /** From clients, in bytes. */
   receivedBytes: number;
   /** To clients, in bytes. What node:http carries is counted, in both directions, when its connection closes. */
@@ -41,7 +47,7 @@ export function newCounters(): ProxyCounters {
     clientAborts: 0,
     truncated: 0,
     staleRetries: 0,
-    refusedConnections: 0,
+    refusedConnections: { network: 0, proxy_header: 0, tls_handshake: 0, too_many: 0 },
     receivedBytes: 0,
     sentBytes: 0,
   };

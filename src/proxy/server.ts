@@ -6,6 +6,7 @@ import type { Networks } from '../networks.ts';
 import { processStats } from '../process-stats.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { newCounters } from './counters.ts';
+import type { ProxyCounters } from './counters.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Certificates } from './doors/certificates.ts';
 import type { Certificate, CertificateChange } from './doors/certificates.ts';
@@ -112,7 +113,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     ...{ clock, log, limits, counters, trustedProxies, refuseFrom, proxyProtocolFrom },
     enter: (socket, peer) => transport.accept(socket, peer),
   });
-  const tls = options.tls && tlsStage(options.tls, log, limits);
+  const tls = options.tls && tlsStage(options.tls, { log, limits, counters });
   let port: number;
   let tlsPort: number | undefined;
   let insidePort: number | undefined;
@@ -160,6 +161,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       ...counters,
       errors: { ...counters.errors },
       standIns: { ...counters.standIns },
+      refusedConnections: { ...counters.refusedConnections },
       ...dispatcher.stats(),
       latency: latency.snapshot(),
       heldTime: dispatcher.heldTime.snapshot(),
@@ -172,10 +174,12 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   };
 }
 
-function tlsStage({ certificates, ticketKeys }: TlsDoor, log: ProxyLog, limits: ProxyLimits): TlsStage {
+function tlsStage(
+  { certificates, ticketKeys }: TlsDoor,
+  { log, limits, counters }: { log: ProxyLog; limits: ProxyLimits; counters: ProxyCounters },
+): TlsStage {
   const stage = new TlsStage({
-    certificates: new Certificates(),
-    log,
+    ...{ certificates: new Certificates(), log, counters },
     ticketKeys: ticketKeys === undefined ? randomBytes(48) : Buffer.from(ticketKeys, 'hex'),
     handshakeTimeoutMs: limits.headersTimeoutMs,
   });

@@ -329,7 +329,7 @@ describe('connections from the containers’ own networks', () => {
     const refuseFrom = new Networks(['127.0.0.1/32']);
     await using world = await pair(echo, { refuseFrom });
     expect(await exchangeRaw(world.proxy.port, 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n')).toBe('');
-    expect(world.proxy.snapshot()).toMatchObject({ refusedConnections: 1, requests: 0 });
+    expect(world.proxy.snapshot()).toMatchObject({ refusedConnections: { network: 1 }, requests: 0 });
   });
 
   it('are recognised on a socket that serves IPv4 and IPv6', async () => {

@@ -69,7 +69,7 @@ describe.each(['fast', 'http'] as const)('the door for containers, with the %s t
     await expect(ask(world.inside, { host: 'a.test', localAddress: VISITOR })).rejects.toThrow(CLOSED);
     await expect(ask(world.proxy, { host: 'a.test', localAddress: CONTAINER })).rejects.toThrow(CLOSED);
     expect((await ask(world.proxy, { host: 'b.test', localAddress: VISITOR })).status).toBe(200);
-    expect(world.proxy.snapshot().refusedConnections).toBe(2);
+    expect(world.proxy.snapshot().refusedConnections.network).toBe(2);
   });
 
   it('leaves room for visitors, whatever all containers open together', async () => {

@@ -150,7 +150,7 @@ describe('a connection from a load balancer', () => {
     await using w = await world();
     for (const bytes of [GET, 'PROXY TCP4 192.0.2.1\r\n' + GET, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'])
       expect(await exchangeRaw(w.proxy.port, bytes)).toBe('');
-    expect(w.proxy.snapshot()).toMatchObject({ refusedConnections: 3, requests: 0 });
+    expect(w.proxy.snapshot()).toMatchObject({ refusedConnections: { proxy_header: 3 }, requests: 0 });
     expect(w.proxy.logged).toHaveLength(3);
     expect(w.proxy.logged[0]).toMatchObject({ level: 'warn', fields: { balancer: '127.0.0.1' } });
   });

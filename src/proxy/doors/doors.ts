@@ -8,7 +8,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Clock } from '../../clock.ts';
 import { plainAddress } from '../../networks.ts';
 import type { Networks } from '../../networks.ts';
-import type { ProxyCounters } from '../counters.ts';
+import type { ConnectionRefusal, ProxyCounters } from '../counters.ts';
 import type { Guests } from '../guests.ts';
 import type { TransportLimits } from '../limits.ts';
 import type { ProxyLog } from '../transport.ts';
@@ -37,6 +37,9 @@ export interface DoorsOptions {
   readonly enter: (socket: Socket, peer: Peer) => void;
 }
 
+/** That there are too many is said this often. */
+const COMPLAIN_EVERY_MS = 60_000;
+
 export class Doors {
   readonly #options: DoorsOptions;
   readonly #servers: Server[] = [];
@@ -46,6 +49,7 @@ export class Doors {
   /** How many of them are containers', in all and by address. */
   #guests = 0;
   readonly #guestsAt = new Map<string, number>();
+  #complainAtMs = -Infinity;
   #shut: Promise<unknown> | undefined;
   #closed = false;
 
@@ -96,7 +100,7 @@ export class Doors {
 
   #accept(socket: Socket, tls: TlsStage | undefined): void {
     const { proxyProtocolFrom } = this.#options;
-    const address = this.#admit(socket, this.#isVisitor);
+    const address = this.#admit(socket, this.#visitorRefusal);
     if (address === undefined) return;
     if (proxyProtocolFrom?.has(address) === true) this.#awaitOrigin(socket, address, tls);
     else this.#secure(socket, address, tls);
@@ -104,7 +108,7 @@ export class Doors {
 
   #acceptGuest(socket: Socket, guests: Guests): void {
     const { enter } = this.#options;
-    const address = this.#admit(socket, this.#isGuestWithRoom);
+    const address = this.#admit(socket, this.#guestRefusal);
     if (address === undefined) return;
     this.#guestsAt.set(address, (this.#guestsAt.get(address) ?? 0) + 1);
     this.#guests++;
@@ -113,17 +117,17 @@ export class Doors {
   }
 
   /** Where it comes from, if it may come in; it counts as a connection from here on, else it is closed. */
-  #admit(socket: Socket, isLetIn: (from: string) => boolean): string | undefined {
-    const { limits, counters } = this.#options;
+  #admit(socket: Socket, refusalOf: (from: string) => ConnectionRefusal | undefined): string | undefined {
     const remoteAddress = remoteAddressOf(socket);
-    if (remoteAddress === undefined || this.#connections >= limits.connections) {
-      socket.destroy(); // it has gone again, or there are too many
+    if (remoteAddress === undefined) {
+      socket.destroy(); // it has gone again
       return undefined;
     }
     const address = plainAddress(remoteAddress);
-    if (!isLetIn(address)) {
-      counters.refusedConnections++;
-      socket.destroy();
+    const isFull = this.#connections >= this.#options.limits.connections;
+    const refusal = isFull ? 'too_many' : refusalOf(address);
+    if (refusal !== undefined) {
+      this.#refuse(socket, refusal);
       return undefined;
     }
     this.#connections++;
@@ -131,13 +135,24 @@ export class Doors {
     return address;
   }
 
-  readonly #isVisitor = (address: string): boolean => this.#options.refuseFrom?.has(address) !== true;
+  #refuse(socket: Socket, refusal: ConnectionRefusal): void {
+    const { counters, clock, log } = this.#options;
+    counters.refusedConnections[refusal]++;
+    socket.destroy();
+    if (refusal !== 'too_many' || clock.monotonicMs() < this.#complainAtMs) return;
+    this.#complainAtMs = clock.monotonicMs() + COMPLAIN_EVERY_MS;
+    log.warn({ connections: this.#connections, guests: this.#guests }, 'there are too many connections');
+  }
+
+  readonly #visitorRefusal = (address: string): ConnectionRefusal | undefined =>
+    this.#options.refuseFrom?.has(address) === true ? 'network' : undefined;
 
   /** Whatever containers do, there is room for visitors; and whatever one of them does, for the others. */
-  readonly #isGuestWithRoom = (address: string): boolean => {
+  readonly #guestRefusal = (address: string): ConnectionRefusal | undefined => {
+    if (this.#visitorRefusal(address) === undefined) return 'network';
     const { connections, guestConnections } = this.#options.limits;
     const hasRoom = this.#guests < connections / 2 && (this.#guestsAt.get(address) ?? 0) < guestConnections;
-    return hasRoom && !this.#isVisitor(address);
+    return hasRoom ? undefined : 'too_many';
   };
 
   #guestLeft(address: string): void {
@@ -152,14 +167,13 @@ export class Doors {
   };
 
   #awaitOrigin(socket: Socket, balancer: string, tls: TlsStage | undefined): void {
-    const { clock, limits, log, counters } = this.#options;
+    const { clock, limits, log } = this.#options;
     this.#hold(socket);
     readOrigin(socket, { clock, timeoutMs: limits.headersTimeoutMs }, (origin) => {
       this.#waiting.delete(socket);
       if ('refusal' in origin) {
-        counters.refusedConnections++;
         log.warn({ balancer, reason: origin.refusal }, 'a connection did not begin with a PROXY header');
-        socket.destroy();
+        this.#refuse(socket, 'proxy_header');
         return;
       }
       this.#secure(socket, origin.address ?? balancer, tls);
@@ -175,8 +189,11 @@ export class Doors {
     }
     this.#hold(socket);
     socket.setNoDelay(true);
+    // Until there is something to answer, one that ends its side has gone.
+    socket.allowHalfOpen = false;
     tls.handshake(socket, (secured) => {
       this.#waiting.delete(socket);
+      secured.allowHalfOpen = true;
       this.#options.enter(secured, { address, protocol: 'https', trusted });
     });
   }

@@ -6,6 +6,7 @@ import { createServer } from 'node:tls';
 import type { Server, SecureContext, TLSSocket } from 'node:tls';
 import type { Socket } from 'node:net';
 import { normalizeHost } from '../../hostname.ts';
+import type { ProxyCounters } from '../counters.ts';
 import type { ProxyLog } from '../transport.ts';
 import type { CertificateChange, Certificates } from './certificates.ts';
 import { ALPN_PROTOCOLS, TLS_PROFILE } from './tls-profile.ts';
@@ -13,6 +14,7 @@ import { ALPN_PROTOCOLS, TLS_PROFILE } from './tls-profile.ts';
 export interface TlsStageOptions {
   readonly certificates: Certificates;
   readonly log: ProxyLog;
+  readonly counters: ProxyCounters;
   /** 48 bytes that session tickets are sealed with; the same in all processes that serve one port. */
   readonly ticketKeys: Buffer;
   readonly handshakeTimeoutMs: number;
@@ -27,7 +29,7 @@ export class TlsStage {
   readonly #waiting = new Map<string, Established>();
 
   constructor(options: TlsStageOptions) {
-    const { handshakeTimeoutMs, ticketKeys } = options;
+    const { handshakeTimeoutMs, ticketKeys, counters } = options;
     this.#options = options;
     this.#server = createServer({
       ...TLS_PROFILE,
@@ -37,7 +39,10 @@ export class TlsStage {
       SNICallback: (name, answer) => this.#choose(name, answer),
     });
     // Tells of a handshake that failed, whose socket is closed; without a listener nothing differs but for the record here.
-    this.#server.on('tlsClientError', (_error, socket) => socket.destroy());
+    this.#server.on('tlsClientError', (_error, socket) => {
+      counters.refusedConnections.tls_handshake++;
+      socket.destroy();
+    });
     this.#server.on('secureConnection', (socket) => {
       const established = this.#waiting.get(endsOf(socket));
       if (established === undefined) socket.destroy();

@@ -38,7 +38,7 @@ export interface ProgramDataPlane {
 export async function startDataPlane(options: WorkersOptions): Promise<ProgramDataPlane> {
   if (options.count > 1) return startWorkers(options);
   const { control, clock, log, listen } = options;
-  const own = proxyOptions(options.settings(), listen, { clock, log });
+  const own = proxyOptions(options.settings(), listen, { workers: 1, clock, log });
   const proxy = await startProxy({ ...own, control }).catch(async (thrown: unknown) => {
     await own.requestLog?.close();
     throw thrown;

@@ -10,6 +10,8 @@ import type { Certificate } from '../doors/certificates.ts';
 import type { ListenAt } from '../doors/doors.ts';
 import type { ProxyLimits } from '../limits.ts';
 import type { ProxyOptions } from '../server.ts';
+import { affordable } from './open-files.ts';
+import { limitsOfOne } from './parts.ts';
 
 export interface DataPlaneSettings {
   readonly logLevel: LogLevel;
@@ -34,15 +36,17 @@ export interface DoorsAt<At = ListenAt> {
   readonly inside?: At | undefined;
 }
 
-/** What `startProxy` is to be given. Errors: `invalid_config` (the access log cannot be written). */
+/** What `startProxy` is to be given, in one of so many processes. Errors: `invalid_config` (the access log cannot be written). */
 export function proxyOptions(
   settings: DataPlaneSettings,
   listen: DoorsAt,
-  { clock, log }: { readonly clock: Clock; readonly log: Log },
+  { workers, clock, log }: { readonly workers: number; readonly clock: Clock; readonly log: Log },
 ) {
   const { tls, accessLog } = settings;
+  const limits = limitsOfOne(settings.limits, workers);
   return {
-    ...{ clock, log, limits: settings.limits },
+    ...{ clock, log },
+    limits: { ...limits, connections: affordable(limits.connections, log) },
     listen: listen.http,
     tls: tls && listen.tls && { ...tls, listen: listen.tls },
     inside: listen.inside,

@@ -8,7 +8,6 @@ import type { Log } from '../../log.ts';
 import { startProxy } from '../server.ts';
 import type { Proxy } from '../server.ts';
 import { Channel } from './channel.ts';
-import { limitsOfOne } from './parts.ts';
 import { PROTOCOL } from './protocol.ts';
 import type { CloseRequest, ControlSpeech, FromWorker, Start, ToWorker, WorkerSpeech } from './protocol.ts';
 import { RemoteControlPlane } from './remote-control-plane.ts';
@@ -61,14 +60,13 @@ async function start({ worker, workers, listen, settings }: Start): Promise<void
   });
   remote = control;
   try {
-    const own = proxyOptions(settings, listen, { clock: systemClock, log });
+    const own = proxyOptions(settings, listen, { workers, clock: systemClock, log });
     requestLog = own.requestLog;
-    const limits = limitsOfOne(settings.limits, workers);
-    proxy = startProxy({ ...own, limits, control, shares: control.shares });
+    proxy = startProxy({ ...own, control, shares: control.shares });
     say({ type: 'listening', port: (await proxy).port });
   } catch (thrown) {
     const { code } = thrown as NodeJS.ErrnoException;
-    const errno = typeof code === 'string' && /^E[A-Z]+$/.test(code) ? code : undefined;
+    const errno = typeof code === 'string' && /^E[A-Z_]+$/.test(code) ? code : undefined;
     say({ type: 'failed', error: toWire(thrown), errno }, () => process.exit(1));
   }
 }

@@ -34,11 +34,13 @@ export function readV2(bytes: Buffer): ProxyHeader {
   const family = bytes.readUInt8(13);
   const restBytes = bytes.readUInt16BE(14);
   if (command !== LOCAL && command !== PROXY) return refused('its version or command is not known');
-  const addressBytes = ADDRESS_BYTES.get(family);
-  if (addressBytes === undefined) return refused('it is not about a stream of a known family');
   if (restBytes > MAX_REST_BYTES) return refused(`it is longer than ${FIXED_BYTES + MAX_REST_BYTES} bytes`);
-  // §2.2: the addresses of a LOCAL one are skipped, whatever they are.
-  if (command === PROXY && restBytes < addressBytes) return refused('it is too short for its addresses');
+  // §2.2: the family and the addresses of a LOCAL one are skipped, whatever they are.
+  if (command === PROXY) {
+    const addressBytes = ADDRESS_BYTES.get(family);
+    if (addressBytes === undefined) return refused('it is not about a stream of a known family');
+    if (restBytes < addressBytes) return refused('it is too short for its addresses');
+  }
   const headerBytes = FIXED_BYTES + restBytes;
   if (bytes.length < headerBytes) return INCOMPLETE;
   const source = command === PROXY ? readSource(bytes, family) : undefined;
