@@ -288,13 +288,41 @@ export function readConfig(sources: ConfigSources): UpConfig {
 }
 
 /** What is right by itself, but not together. */
-function contradictions({ tlsPort, tlsCert, tlsKey, tlsDir }: UpConfig): FieldError[] {
+function contradictions(config: UpConfig): FieldError[] {
+  return [...tlsContradictions(config), ...sharedPorts(config)];
+}
+
+function tlsContradictions({ tlsPort, tlsCert, tlsKey, tlsDir }: UpConfig): FieldError[] {
   const told = tlsCert.length > 0 || tlsKey.length > 0 || tlsDir !== undefined;
   if (told && tlsPort === undefined)
     return [{ field: '--tls-port', reason: 'must be given where there are certificates' }];
   if (tlsCert.length === tlsKey.length) return [];
   const reason = `must be given as often as --tls-cert: there are ${tlsKey.length} keys and ${tlsCert.length} certificates`;
   return [{ field: '--tls-key', reason }];
+}
+
+/** Two servers of the program cannot listen at one place. */
+function sharedPorts(config: UpConfig): FieldError[] {
+  const { proxyHost, apiHost, metricsHost } = config;
+  const servers = [
+    { field: '--proxy-port', host: proxyHost, port: config.proxyPort },
+    { field: '--tls-port', host: proxyHost, port: config.tlsPort },
+    { field: '--api-port', host: apiHost, port: config.apiPort },
+    { field: '--metrics-port', host: metricsHost, port: config.metricsPort },
+  ].filter(({ port }) => port !== undefined && port !== 0);
+  return servers.flatMap(({ field, host, port }, index) => {
+    const other = servers
+      .slice(0, index)
+      .find(
+        (one) => one.port === port && (one.host === host || isEverywhere(one.host) || isEverywhere(host)),
+      );
+    return other ? [{ field, reason: `must be another port than ${other.field}; both are ${port}` }] : [];
+  });
+}
+
+/** All addresses of the machine. */
+function isEverywhere(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
 }
 
 function known(): string {
@@ -319,7 +347,7 @@ function readFile(filePath: string): Record<string, unknown> {
     throw new PlatformError(
       'invalid_config',
       `the configuration file ${filePath} cannot be read: ${reason}`,
-      { cause },
+      { cause, hint: 'Name a file of JSON that this user may read with --config or MAYFLY_CONFIG.' },
     );
   }
   if (typeof content === 'object' && content !== null && !Array.isArray(content)) {

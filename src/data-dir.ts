@@ -6,6 +6,7 @@
  */
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -15,7 +16,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { PlatformError } from './errors.ts';
 import { newId } from './ids.ts';
 
@@ -31,7 +32,7 @@ export interface DataDir {
 /** Errors: `invalid_config` (cannot be written, or another program that runs uses it). */
 export function openDataDir(path: string): DataDir {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
     const lockPath = takeLock(path);
     return {
       path,
@@ -46,6 +47,18 @@ export function openDataDir(path: string): DataDir {
       cause,
       hint: 'Name a folder you may write to with --data.',
     });
+  }
+}
+
+/** As `mkdir -p`. Node's own never ends where a folder can have no others, below /proc for instance. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (thrown) {
+    // Another program has just made it; a link that leads nowhere is there and is not.
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST' || !existsSync(path)) throw thrown;
   }
 }
 

@@ -84,6 +84,8 @@ async function serve(
 
   const feed = doors.listen.tls && (await CertificateFeed.open({ store, clock, log }));
   closers.push(() => feed?.close());
+  if (doors.settings(feed?.certificates ?? []).tls?.certificates.length === 0)
+    log.warn('there is no certificate: nobody is served over TLS until a tenant brings one');
   const { logLevel, accessLog: path, accessLogSample: sample } = config;
   const proxy = await startDataPlane({
     ...{ control: agent, clock, log, count: config.workers, drainMs: config.workerDrainMs },
@@ -100,16 +102,17 @@ async function serve(
       ...doors.settings(feed?.certificates ?? []),
     }),
   }).catch(
-    portTaken('--proxy-port', config.proxyPort, {
-      '--tls-port': config.tlsPort,
-      '--inside-port': config.insidePort,
-    }),
+    cannotListen(
+      { name: 'proxy', host: config.proxyHost, port: config.proxyPort },
+      { name: 'proxy', portFlag: '--tls-port', host: config.proxyHost, port: config.tlsPort },
+      { name: 'inside', host: gateway, port: config.insidePort },
+    ),
   );
   proxyPort = proxy.port;
   closers.push(() => proxy.close({ graceMs: DRAIN_MS }));
   closers.push(doors.watch((change) => proxy.changeCertificates(change)));
   feed?.watch((change) => proxy.changeCertificates(change));
-  closers.push(hangUp.calls(() => proxy.restart()));
+  if (config.workers > 1) closers.push(hangUp.calls(() => proxy.restart()));
   const metrics = new MetricsCollector({
     store,
     tally,
@@ -126,7 +129,7 @@ async function serve(
     listen: apiAt,
     metrics: () => metrics.render(),
     refuseFrom: new Networks(containerNetworks),
-  }).catch(portTaken('--api-port', apiAt.port));
+  }).catch(cannotListen({ name: 'api', ...apiAt }));
   closers.push(() => api.close());
   leaveRunning = config.leaveRunning;
   // Made only now: a token that is shown once must not be lost to a start that failed.
@@ -165,7 +168,7 @@ async function serveMetrics(
   const server = await startMetricsServer({
     ...{ listen: { host, port }, refuseFrom, log },
     render: () => metrics.render(),
-  }).catch(portTaken('--metrics-port', port));
+  }).catch(cannotListen({ name: 'metrics', host, port }));
   closers.push(() => server.close());
   return `${url(host, server.port)}/metrics`;
 }
@@ -222,21 +225,43 @@ function openAgent(
   return Agent.open({ node, engine, core, readiness: tcpReadiness(clock), clock, log });
 }
 
-/** `others`: further flags that may have been at fault, and what they say. */
-function portTaken(
-  flag: string,
-  port: number,
-  others: Readonly<Record<string, number | undefined>> = {},
-): (thrown: unknown) => never {
+/** Where a server of the program is to listen, and what its flags are called: `--NAME-host`, `--NAME-port`. */
+interface Place {
+  readonly name: string;
+  readonly portFlag?: string;
+  readonly host: string | undefined;
+  readonly port: number | undefined;
+}
+
+/** Says which flag is at fault that a server does not listen. `first`: where the error does not say which place it was. */
+function cannotListen(first: Place, ...others: readonly Place[]): (thrown: unknown) => never {
   return (thrown) => {
-    const { code, port: taken = port } = thrown as NodeJS.ErrnoException & { readonly port?: number };
-    const named = Object.keys(others).find((other) => others[other] === taken) ?? flag;
-    if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw thrown;
-    const what = code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be listened on (${code})`;
-    throw new PlatformError('invalid_config', `port ${taken} ${what}`, {
-      cause: thrown,
-      hint: `Name another one with ${named}.`,
-    });
+    const { code, port } = thrown as NodeJS.ErrnoException & { readonly port?: number };
+    const place = others.find((other) => port !== undefined && other.port === port) ?? first;
+    const portFlag = place.portFlag ?? `--${place.name}-port`;
+    const refuse = (what: string, hint: string): never => {
+      throw new PlatformError('invalid_config', what, { cause: thrown, hint });
+    };
+    switch (code) {
+      case 'EADDRINUSE':
+        return refuse(`port ${place.port} is taken by another program`, `Name another one with ${portFlag}.`);
+      case 'EACCES':
+        return refuse(
+          `this user may not listen on port ${place.port}`,
+          `Name one above 1023 with ${portFlag}, or start it as root or with CAP_NET_BIND_SERVICE.`,
+        );
+      case 'EADDRNOTAVAIL':
+      case 'EAFNOSUPPORT':
+      case 'ENOTFOUND':
+      case 'EAI_AGAIN':
+        return refuse(
+          `${place.host} is no address of this machine (${code})`,
+          `Name one with --${place.name}-host: 127.0.0.1 for this machine alone, 0.0.0.0 for everybody.`,
+        );
+      case undefined:
+      default:
+        throw thrown;
+    }
   };
 }
 

@@ -83,9 +83,13 @@ async function retry(
     if (before === undefined) return;
     await sleep(clock, Math.min(intervalMs, Math.max(0, untilMs - clock.monotonicMs())), signal);
   }
-  throw new PlatformError('start_failed', `${before ?? nothingListened(address)} within ${timeoutMs} ms`, {
-    hint: 'The app has to listen on its port (on the process engine: the one in PORT), and its probe to answer 200–399.',
-  });
+  throw new PlatformError(
+    'start_failed',
+    `${before ?? nothingListened(address)} within ${Math.round(timeoutMs)} ms`,
+    {
+      hint: 'The app has to listen on its port (on the process engine: the one in PORT), and its probe to answer 200–399.',
+    },
+  );
 }
 
 function nothingListened({ port }: Address): string {

@@ -4,7 +4,7 @@
  * connections a bound, and stopping does not wait for those who follow a log.
  */
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { sleep, type Clock } from '../../clock.ts';
@@ -46,7 +46,7 @@ export interface CoreApiServer {
   close(): Promise<void>;
 }
 
-/** Errors: `invalid_config` (the address cannot be listened on), `store_unavailable`. */
+/** Errors: what listening gives, e.g. EADDRINUSE; `store_unavailable`. */
 export async function startCoreApi(options: CoreApiServerOptions): Promise<CoreApiServer> {
   const { store, gateway, clock, log, listen, refuseFrom } = options;
   const tenant = await ensureDefaults(store, clock);
@@ -86,7 +86,8 @@ export async function startCoreApi(options: CoreApiServerOptions): Promise<CoreA
     void listener(request, response);
   });
 
-  await listening(server, listen);
+  server.listen(listen.port, listen.host);
+  await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   let closing: Promise<void> | undefined;
 
@@ -100,23 +101,6 @@ export async function startCoreApi(options: CoreApiServerOptions): Promise<CoreA
     clearTimeout(giveUp);
   };
   return { port, close: () => (closing ??= close()) };
-}
-
-async function listening(server: Server, listen: { host: string; port: number }): Promise<void> {
-  server.listen(listen.port, listen.host);
-  try {
-    await once(server, 'listening');
-  } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new PlatformError(
-      'invalid_config',
-      `the Core API cannot listen on ${listen.host}:${listen.port}: ${why}`,
-      {
-        cause: thrown,
-        hint: 'choose another port with --api-port, or stop what listens there',
-      },
-    );
-  }
 }
 
 /** What keeps it from serving. A store that hangs is one that does not answer. */
