@@ -1,4 +1,8 @@
-/** `npm run bench -- NAME [--quick] [--json FILE] [--only SCENARIO]`: one benchmark, its table, its JSON and its picture. */
+/**
+ * `npm run bench -- NAME [--quick] [--json FILE] [--only SCENARIO]`: one benchmark, its table, its JSON and its picture. What
+ * docs cite are whole runs, in bench/results; one that is quick or of a part does not write over them.
+ */
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 export interface BenchOptions {
@@ -61,24 +65,42 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   churn: { what: '1,000 starts and stops; what is left behind (nothing)', load: () => import('./churn.ts') },
 };
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    quick: { type: 'boolean', default: false },
-    json: { type: 'string' },
-    only: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
-const [name] = positionals;
-const bench = name === undefined ? undefined : BENCHES[name];
-if (!bench || values.help || (values.only !== undefined && !bench.hasScenarios)) {
+/** Errors: a TypeError that says what is wrong with the command line. */
+function parse() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      json: { type: 'string' },
+      only: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const { quick, json, only, help } = values;
+  const [name = '', further] = positionals;
+  if (help) return undefined;
+  const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
+  if (bench === undefined) throw new TypeError(name === '' ? 'which bench?' : `there is no bench ${name}`);
+  if (further !== undefined) throw new TypeError(`one bench at a time: ${further} is one too many`);
+  if (only !== undefined && bench.hasScenarios !== true) throw new TypeError(`${name} has no scenarios`);
+  const isWhole = !quick && only === undefined;
+  const partPath = join(import.meta.dirname, 'results', 'part', `${name}.json`);
+  return { bench, options: { quick, only, json: json ?? (isWhole ? undefined : partPath) } };
+}
+
+function usage(): string {
   const width = Math.max(...Object.keys(BENCHES).map((key) => key.length)) + 2;
   const list = Object.entries(BENCHES).map(([key, { what }]) => `  ${key.padEnd(width)}${what}`);
-  process.stderr.write(
-    `usage: npm run bench -- NAME [--quick] [--json FILE] [--only SCENARIO]\n${list.join('\n')}\n`,
-  );
-  process.exitCode = values.help ? 0 : 2;
-} else {
-  await (await bench.load()).run({ quick: values.quick, json: values.json, only: values.only });
+  return `usage: npm run bench -- NAME [--quick] [--json FILE] [--only SCENARIO]\n${list.join('\n')}\n`;
 }
+
+let asked;
+try {
+  asked = parse();
+  if (asked === undefined) process.stdout.write(usage());
+} catch (thrown) {
+  if (!(thrown instanceof TypeError)) throw thrown;
+  process.stderr.write(`error: ${thrown.message}\n${usage()}`);
+  process.exitCode = 2;
+}
+if (asked !== undefined) await (await asked.bench.load()).run(asked.options);
