@@ -10,7 +10,7 @@ export interface Result {
 }
 
 /** The ratios are Mayfly's figure to those of these. */
-const RATED: readonly PeerName[] = ['nginx', 'haproxy', 'http-proxy'];
+const RATED: readonly PeerName[] = ['nginx', 'haproxy', 'caddy', 'http-proxy'];
 
 /** A figure of a sample, undefined where the sample has none. */
 type Figure = (sample: Sample) => number | undefined;

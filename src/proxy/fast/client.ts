@@ -64,6 +64,8 @@ export class Client extends Timed implements Placed, Reader {
   /** Where heads are copied to that are needed for longer than what was read stays. */
   #kept = NOTHING;
   #partial: PartialHead | undefined;
+  /** Nothing is read. The socket knows that too, but it would be one more place in memory for each request to look at. */
+  isPaused = false;
   #state = READING;
 
   /** `socket` is used by nobody else from here on. */
@@ -112,11 +114,21 @@ export class Client extends Timed implements Placed, Reader {
     this.#context.deadlines.after(this, ms);
   }
 
+  pause(): void {
+    this.isPaused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    this.socket.resume();
+  }
+
   /** What comes before its time; the socket is not read beyond a bound. */
   putBy(buffer: Buffer, from: number, to: number): void {
     this.rest.add(buffer, from, to);
     if (!this.keepsEnough) return;
-    this.socket.pause();
+    this.pause();
     if (this.#state === BUSY) this.#exchange.unread();
   }
 
@@ -155,7 +167,7 @@ export class Client extends Timed implements Placed, Reader {
     this.#state = READING;
     this.rest.clear();
     this.waitFor(limits.keepAliveMs);
-    if (to - from < REST_BYTES && this.socket.isPaused()) this.socket.resume();
+    if (to - from < REST_BYTES && this.isPaused) this.resume();
     if (from < to) this.#read(buffer, from, to);
     else if (closesIdle) this.close();
   }
@@ -177,7 +189,7 @@ export class Client extends Timed implements Placed, Reader {
     this.rest.clear();
     const { lingerMs, clientStallMs } = this.#context.limits;
     this.waitFor(this.socket.writableLength > 0 ? clientStallMs : lingerMs);
-    this.socket.resume();
+    this.resume();
     this.socket.end();
   }
 
@@ -186,7 +198,7 @@ export class Client extends Timed implements Placed, Reader {
     const { buffer, from, to } = this.rest;
     this.#state = DRAINING;
     this.waitFor(this.#context.limits.clientStallMs); // for all of it
-    this.socket.resume();
+    this.resume();
     this.#dropBody(buffer, from, to);
   }
 

@@ -237,10 +237,10 @@ export class Exchange implements AcquireRequest, Asker {
   /** Who has to do something next, and how long that may take. */
   #awaitNext(up: UpstreamConnection): void {
     const { limits } = this.#context;
-    const { socket } = this.#client;
+    const client = this.#client;
     const full = up.socket.writableLength >= up.socket.writableHighWaterMark;
-    if (full && !this.body.done) socket.pause();
-    else if (socket.isPaused() && !this.#client.keepsEnough) socket.resume();
+    if (full && !this.body.done) client.pause();
+    else if (client.isPaused && !client.keepsEnough) client.resume();
     this.unread();
     // Once an answer has begun, a client may be silent between parts of its body: the two talk.
     if (this.#answering || this.#lease === undefined) return;
@@ -254,7 +254,7 @@ export class Exchange implements AcquireRequest, Asker {
    */
   unread(): void {
     if (!this.#answering || this.#lease === undefined || this.blocked) return;
-    if (this.#client.socket.isPaused()) this.#client.waitFor(this.#lease.route.requestTimeoutMs);
+    if (this.#client.isPaused) this.#client.waitFor(this.#lease.route.requestTimeoutMs);
     else this.#client.withoutDeadline();
   }
 
@@ -312,12 +312,11 @@ export class Exchange implements AcquireRequest, Asker {
   /** Whoever was waited for last has not done anything. */
   expired(): void {
     const lease = this.#lease;
-    const { socket } = this.#client;
     if (this.#state === CONNECTING) {
       const { connectTimeoutMs } = this.#context.limits;
       this.#up?.fail(new PlatformError('upstream_timeout', `no connection within ${connectTimeoutMs} ms`));
     } else if (lease === undefined || this.#answering) this.#client.abort();
-    else if (!this.body.done && !socket.isPaused())
+    else if (!this.body.done && !this.#client.isPaused)
       this.#refuse(new PlatformError('request_timeout', 'the body of the request stopped arriving'));
     else {
       const { appName, requestTimeoutMs } = lease.route;
@@ -361,7 +360,7 @@ export class Exchange implements AcquireRequest, Asker {
   }
 
   #afterWrite(): void {
-    if (this.#client.socket.isPaused()) this.unread();
+    if (this.#client.isPaused) this.unread();
     if (this.#client.socket.writableLength === 0) return;
     this.#up?.lend();
     if (this.blocked) this.#client.waitFor(this.#context.limits.clientStallMs);

@@ -81,7 +81,6 @@ export class UpstreamConnection extends Timed implements Reader {
     this.socket.readsOn = this.#readsOn;
     this.socket.on('error', (error) => {
       this.#error = error;
-      // It closes in a moment: nobody takes it until then.
       home.forget(this);
     });
     this.socket.on('drain', () => this.#asker?.drained());
@@ -223,7 +222,7 @@ export class UpstreamConnection extends Timed implements Reader {
   #finish(asker: Asker, clean: boolean): void {
     this.#asker = undefined;
     // An app that has answered before it has read everything will not be read to by us.
-    const idle = asker.sent && this.socket.writableLength === 0;
+    const idle = asker.sent && this.socket.writableLength === 0 && this.#error === undefined;
     if (clean && idle && this.#keepsAlive) this.#home.keep(this);
     else this.destroy();
     asker.answerEnd();
@@ -239,7 +238,11 @@ export class UpstreamConnection extends Timed implements Reader {
     const asker = this.#asker;
     if (asker !== undefined && this.#answering && this.#body.end()) this.#finish(asker, false);
     else if (asker !== undefined && this.#asked) this.#break(undefined);
-    else this.destroy();
+    else {
+      // 'close' comes a moment later: nobody takes it until then.
+      this.#home.forget(this);
+      this.socket.destroy();
+    }
   }
 
   #closed(): void {
