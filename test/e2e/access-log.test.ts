@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { AccessLog } from '../../src/proxy/access-log/access-log.ts';
-import { exchangeRaw } from '../support/raw-http.ts';
+import { exchangeRaw, RawClient } from '../support/raw-http.ts';
 import { activation } from '../support/scripted-control-plane.ts';
 import { ask, testProxy } from '../support/upstreams-proxy.ts';
 import { httpUpstream, rawUpstream } from '../support/upstreams.ts';
@@ -163,6 +163,23 @@ describe.each(['fast', 'http'] as const)('the access log of the %s transport', (
     });
     await Promise.all([silent.close(), broken.close()]);
   });
+
+  // What node:http reads, and when, nobody is told.
+  if (transport === 'fast')
+    it('counts what nobody wanted of an upload for no other request', async () => {
+      await using on = await world(transport, (req, res) => res.end(req.url));
+      const length = 1_000_000;
+      await using client = await RawClient.open(on.proxy.port);
+      client.send(`POST /early HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${length}\r\n\r\n`);
+      await client.saw('\r\n\r\n/early');
+      await on.lines(1);
+      const next = 'GET /next HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n';
+      client.send(Buffer.alloc(length)).send(next);
+      expect(await client.rest()).toMatch(/\/next$/);
+      const [early, second] = await on.lines(2);
+      expect(early).toMatchObject({ path: '/early', status: 200 });
+      expect(second).toMatchObject({ path: '/next', status: 200, receivedBytes: next.length });
+    });
 
   it('has every answer of 500 and above, however few of the others', async () => {
     await using on = await world(

@@ -12,4 +12,11 @@ export class AppSocket extends Socket {
     if (error?.syscall === 'write' && this.readsOn?.(error) === true) return this;
     return super.destroy(error);
   }
+
+  /** A stream on which a write has failed says nothing of its end. */
+  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    const takesMore = super.push(chunk, encoding);
+    if (chunk === null && this.errored !== null) this.emit('end');
+    return takesMore;
+  }
 }

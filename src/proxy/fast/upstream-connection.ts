@@ -116,7 +116,7 @@ export class UpstreamConnection extends Timed implements Reader {
   /** It was idle too long, or has had time enough for its last words. */
   expired(): void {
     if (this.#asker === undefined) this.destroy();
-    else this.socket.destroy(this.#error);
+    else if (!this.#answering) this.socket.destroy(this.#error);
   }
 
   readonly #readsOn = (error: Error): boolean => {
