@@ -225,9 +225,9 @@ function openAgent(
   return Agent.open({ node, engine, core, readiness: tcpReadiness(clock), clock, log });
 }
 
-/** Where a server of the program is to listen, and what its flags are called: `--NAME-host`, `--NAME-port`. */
+/** Where a server of the program is to listen, and what its flags are called: `--NAME-host` (but for `inside`), `--NAME-port`. */
 interface Place {
-  readonly name: string;
+  readonly name: 'proxy' | 'inside' | 'api' | 'metrics';
   readonly portFlag?: string;
   readonly host: string | undefined;
   readonly port: number | undefined;
@@ -236,8 +236,12 @@ interface Place {
 /** Says which flag is at fault that a server does not listen. `first`: where the error does not say which place it was. */
 function cannotListen(first: Place, ...others: readonly Place[]): (thrown: unknown) => never {
   return (thrown) => {
-    const { code, port } = thrown as NodeJS.ErrnoException & { readonly port?: number };
-    const place = others.find((other) => port !== undefined && other.port === port) ?? first;
+    const { code, address, port } = thrown as NodeJS.ErrnoException & {
+      readonly address?: string;
+      readonly port?: number;
+    };
+    const atPort = [first, ...others].filter((one) => one.port === port);
+    const place = atPort.find(({ host }) => host === address) ?? atPort[0] ?? first;
     const portFlag = place.portFlag ?? `--${place.name}-port`;
     const refuse = (what: string, hint: string): never => {
       throw new PlatformError('invalid_config', what, { cause: thrown, hint });
@@ -254,6 +258,7 @@ function cannotListen(first: Place, ...others: readonly Place[]): (thrown: unkno
       case 'EAFNOSUPPORT':
       case 'ENOTFOUND':
       case 'EAI_AGAIN':
+        if (place.name === 'inside') throw thrown; // the container network's gateway, which nobody has named
         return refuse(
           `${place.host} is no address of this machine (${code})`,
           `Name one with --${place.name}-host: 127.0.0.1 for this machine alone, 0.0.0.0 for everybody.`,

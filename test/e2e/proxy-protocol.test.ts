@@ -142,7 +142,9 @@ describe('a connection from a load balancer', () => {
 
   it('is the balancer’s own where it says so', async () => {
     await using w = await world();
-    for (const header of ['PROXY UNKNOWN\r\n', '\r\n\r\n\0\r\nQUIT\n\x20\0\0\0'])
+    const local = '\r\n\r\n\0\r\nQUIT\n\x20';
+    // Whatever family such a one names.
+    for (const header of ['PROXY UNKNOWN\r\n', `${local}\0\0\0`, `${local}\x12\0\0`, `${local}\xff\0\x02ab`])
       expect(await exchangeRaw(w.proxy.port, header + GET)).toContain('"x-forwarded-for":"127.0.0.1"');
   });
 

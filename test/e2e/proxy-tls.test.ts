@@ -13,6 +13,7 @@ import { makePair, shown } from '../support/certificates.ts';
 import type { Pair } from '../support/certificates.ts';
 import { http2Session, askH2 } from '../support/http2-client.ts';
 import { activation } from '../support/scripted-control-plane.ts';
+import { RawClient } from '../support/raw-http.ts';
 import { testProxy } from '../support/upstreams-proxy.ts';
 import type { TestProxy } from '../support/upstreams-proxy.ts';
 import { httpUpstream, readBody } from '../support/upstreams.ts';
@@ -233,6 +234,95 @@ describe('what is spoken over TLS', () => {
     http.on('error', () => undefined).resume();
     http.write('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n');
     await new Promise((resolve) => http.once('close', resolve));
+  });
+});
+
+describe('a client that ends its side', () => {
+  // Nothing here is closed because of the time that it takes.
+  const patient = { headersTimeoutMs: 600_000 };
+  /** Which `connect` takes, and its types do not know. */
+  const HALF_OPEN: object = { allowHalfOpen: true };
+
+  it.each([
+    ['no word', ''],
+    ['half a greeting', '\x16\x03\x01'],
+  ])('after %s is let go at once, and another has its place', async (_, said) => {
+    await using w = await world(echo, { limits: { ...patient, connections: 1 } });
+    for (let clients = 0; clients < 3; clients++) {
+      await using client = await RawClient.open(w.proxy.tlsPort ?? 0);
+      client.send(said).socket.end();
+      await client.rest();
+    }
+    const next = await until('room for another', () => secure(w.proxy).catch(() => undefined));
+    next.destroy();
+  });
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'of a WebSocket hears what the app has still to say, over %s',
+    async (maxVersion) => {
+      const switched =
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+      await using w = await world(echo, { limits: patient });
+      await using chat = await httpUpstream(echo, {
+        containerId: 'ctr_ws',
+        configure: (http) =>
+          http.on('upgrade', (_req, socket) => {
+            socket.write(switched);
+            socket.resume().once('end', () => socket.end('last words'));
+          }),
+      });
+      w.proxy.control.app('chat', { activate: async () => activation([chat.endpoint], 'warm') });
+      const client = await secure(w.proxy, { maxVersion, ...HALF_OPEN });
+      let received = '';
+      client.on('data', (chunk: Buffer) => (received += chunk.toString()));
+      client.write(
+        'GET / HTTP/1.1\r\nHost: chat.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+          'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+      );
+      await until('the app to have switched', () => received.includes(' 101 '));
+      client.end();
+      await once(client, 'close');
+      expect(received).toMatch(/last words$/);
+    },
+  );
+});
+
+describe('a connection that is not taken', () => {
+  it('is counted where its handshake fails, whoever breaks it off', async () => {
+    await using w = await world();
+    const counted = () => w.proxy.snapshot().refusedConnections.tls_handshake;
+    await expect(secure(w.proxy, { ALPNProtocols: ['spdy/3'] })).rejects.toThrow();
+    await until('the first to be counted', () => counted() === 1);
+    await using plain = await RawClient.open(w.proxy.tlsPort ?? 0);
+    await plain.send('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n').rest();
+    await until('the second to be counted', () => counted() === 2);
+    await using gone = await RawClient.open(w.proxy.tlsPort ?? 0);
+    gone.send('\x16\x03\x01').socket.end();
+    await until('the third to be counted', () => counted() === 3);
+    // One that stands is none of them.
+    (await secure(w.proxy)).destroy();
+    const { refusedConnections, requests } = w.proxy.snapshot();
+    expect({ refusedConnections, requests }).toEqual({
+      refusedConnections: { network: 0, proxy_header: 0, tls_handshake: 3, too_many: 0 },
+      requests: 0,
+    });
+    expect(w.proxy.logged).toEqual([]); // whoever scans ports writes nobody's log
+  });
+
+  it('is counted where there are too many, at either door, which is said once for all of them', async () => {
+    await using w = await world(echo, { limits: { connections: 1 } });
+    const only = await secure(w.proxy);
+    for (const port of [w.proxy.port, w.proxy.tlsPort ?? 0, w.proxy.port]) {
+      await using client = await RawClient.open(port);
+      expect(await client.rest()).toBe('');
+    }
+    expect(w.proxy.snapshot().refusedConnections).toEqual({
+      ...{ network: 0, proxy_header: 0, tls_handshake: 0, too_many: 3 },
+    });
+    expect(w.proxy.logged).toEqual([
+      { level: 'warn', fields: { connections: 1, guests: 0 }, message: 'there are too many connections' },
+    ]);
+    only.destroy();
   });
 });
 

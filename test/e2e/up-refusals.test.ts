@@ -1,7 +1,8 @@
 /** What is wrong is said by its name, to whoever can mend it; whoever visits another app meanwhile notices nothing. */
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { DockerRelay } from '../support/docker-relay.ts';
 import { describeOnEngines, Platform, whyNot } from '../support/platform.ts';
+import { freePort, startProgram } from '../support/program.ts';
 import { Traffic } from '../support/traffic.ts';
 import { until } from '../support/until.ts';
 
@@ -119,6 +120,22 @@ describeOnEngines('next to an app that goes on being served', (shared, engine) =
         engine === 'docker' ? /^nothing listened on port 8123 / : /^nothing listened on port \d+ /,
       );
     });
+  });
+});
+
+describe.each([1, 2])('mayfly up with --workers %i', (workers) => {
+  it.each([
+    ['--proxy-host', '10.9.9.9'],
+    ['--proxy-host', 'nohost.invalid'],
+    ['--api-host', '10.9.9.9'],
+    ['--metrics-host', 'nohost.invalid'],
+  ])('does not start where %s is %s, no address of this machine, and says so', async (flag, host) => {
+    const metrics = flag === '--metrics-host' ? ['--metrics-port', String(await freePort())] : [];
+    const args = ['--workers', String(workers), ...metrics, flag, host];
+    const refusal = await startProgram({ engine: 'process', args }).catch(String);
+    expect(refusal).toContain('mayfly up ended with 2:');
+    expect(refusal).toContain(`error: ${host} is no address of this machine`);
+    expect(refusal).toContain(`hint: Name one with ${flag}: `);
   });
 });
 

@@ -134,6 +134,21 @@ describe.each([1, 2])('mayfly up with a TLS door and --workers %i', { timeout: 9
   });
 });
 
+it('mayfly up without workers, and with a folder of certificates, says on SIGHUP of no failure', async () => {
+  const { folder, put } = await files();
+  const port = await freePort();
+  const tls = ['--tls-port', String(port), '--tls-dir', folder];
+  await using platform = await Platform.open('process', [...tls, '--workers', '1']);
+  const before = platform.program.output().length;
+  await put(newer);
+  process.kill(platform.program.pid, 'SIGHUP');
+  await until('the newer certificate', async () =>
+    (await namesShown(port, 'newer.localhost'))?.includes('newer.localhost'),
+  );
+  expect(await platform.stop()).toBe(0); // all is said that was to say
+  expect(platform.program.output().slice(before)).not.toMatch(/"level":[456]0/);
+});
+
 it('mayfly up does not start with a certificate that is no good, and names the file', async () => {
   const { certPath, keyPath, put } = await files();
   await put({ ...own, keyPem: newer.keyPem });

@@ -176,6 +176,24 @@ describe('two workers', () => {
   });
 });
 
+it('of two workers one that is killed in the middle of a SIGHUP leaves its place to one other', async () => {
+  await using platform = await Platform.open('process', TWO);
+  const { pid } = platform.program;
+  const [victim = 0] = workersOf(pid).get(1) ?? [];
+  // Twice: what was left over of the first time would be there yet after the second.
+  for (let round = 0; round < 2; round++) {
+    const before = workerPids(pid);
+    process.kill(pid, 'SIGHUP');
+    if (round === 0) process.kill(victim, 'SIGKILL');
+    await until('the workers to be others', () => {
+      const now = workerPids(pid);
+      return [1, 2].every((place) => workersOf(pid).has(place)) && !now.some((one) => before.includes(one));
+    });
+  }
+  await until('one worker a place', () => workerPids(pid).length === 2);
+  expect([...workersOf(pid).keys()].sort()).toEqual([1, 2]);
+});
+
 /** Visitors who open a connection for every request, and upload something. */
 class Fresh implements AsyncDisposable {
   static readonly VISITORS = 4;

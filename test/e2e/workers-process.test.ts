@@ -231,4 +231,20 @@ describe('a worker', () => {
     expect(rounds).toHaveLength(3);
     expect(new Set(rounds.flat()).size).toBe(6);
   }, 60_000);
+
+  it('that is killed while a restart replaces it leaves its place to one other', async () => {
+    const { workers } = await start();
+    const [first = 0] = workers.pids;
+    const restarting = workers.restart();
+    // Its successor is being started by now, and takes far longer to than this one to die.
+    process.kill(first, 'SIGKILL');
+    await restarting;
+    // What is done to a place is done in turn: whatever the death has led to is over when this is.
+    await workers.restart();
+    await workers.snapshots(); // with the last figures of those that have ended
+    const living = (await workers.snapshots()).map(({ worker, snapshot }) => [worker, snapshot.process.pid]);
+    expect(living.sort()).toEqual(workers.pids.map((pid, index) => [index + 1, pid]));
+    expect(workers.pids).toHaveLength(2);
+    expect((await ask(workers)).text).toBe('hello');
+  }, 60_000);
 });

@@ -85,6 +85,33 @@ describe('the configuration', () => {
     expect(refusal({ flags }).message).toContain(name);
   });
 
+  test.each([
+    [{ proxyPort: '4000', apiPort: '4000' }, '--api-port', '--proxy-port'],
+    [{ proxyPort: '4000', tlsPort: '4000', tlsDir: '/tls' }, '--tls-port', '--proxy-port'],
+    [{ apiPort: '4000', metricsPort: '4000' }, '--metrics-port', '--api-port'],
+    [{ tlsPort: '4000', tlsDir: '/tls', metricsPort: '4000' }, '--metrics-port', '--tls-port'],
+    [{ proxyPort: '9080' }, '--api-port', '--proxy-port'], // 9080 is the default of the other
+    [{ proxyHost: '0.0.0.0', proxyPort: '4000', apiPort: '4000' }, '--api-port', '--proxy-port'],
+    [
+      { proxyHost: '10.0.0.1', proxyPort: '4000', apiHost: '::', apiPort: '4000' },
+      '--api-port',
+      '--proxy-port',
+    ],
+  ])('refuses two servers on one port, naming the flags of both: %j', (flags, field, other) => {
+    const error = refusal({ flags });
+    const port = Object.values(flags).find((value) => /^\d+$/.test(value)) ?? '';
+    expect(error.message).toBe(`${field} must be another port than ${other}; both are ${port}`);
+    expect(exitCodeOf(error)).toBe(EXIT.usage);
+  });
+
+  test.each([
+    [{ proxyPort: '0', tlsPort: '0', tlsDir: '/tls', apiPort: '0', metricsPort: '0' }],
+    [{ proxyHost: '10.0.0.1', proxyPort: '4000', apiPort: '4000' }],
+    [{ proxyPort: '4000', apiPort: '4001', metricsPort: '4002' }],
+  ])('takes servers that can listen beside each other: %j', (flags) => {
+    expect(readConfig({ flags, env: {} }).proxyPort).toBe(Number(flags.proxyPort));
+  });
+
   test('takes a file or standard output for the access log, and a share of the requests', () => {
     const read = (flags: Record<string, string>) => readConfig({ flags, env: {}, folder: '/srv' });
     expect(read({ accessLog: 'access.log', accessLogSample: '0.01' })).toMatchObject({
@@ -174,7 +201,10 @@ describe('the configuration', () => {
     expect(refusal({ file: join(folder, 'absent.json') }).message).toMatch(
       /absent\.json cannot be read: ENOENT/,
     );
-    expect(refusal({ file: file('{') }).code).toBe('invalid_config');
+    expect(refusal({ file: file('{') })).toMatchObject({
+      code: 'invalid_config',
+      hint: expect.stringContaining('--config') as string,
+    });
     expect(refusal({ file: file([1]) }).message).toContain('must hold one JSON object');
   });
 });

@@ -1,6 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -56,8 +65,10 @@ const locks = (path: string) => readdirSync(path).filter((name) => name.startsWi
 
 describe('the data directory', () => {
   it('is made where there is none, for its owner alone, and keeps the node its id', () => {
-    const path = join(newFolder(), 'a/b');
+    const folder = newFolder();
+    const path = join(folder, 'a/b/c');
     const first = openDataDir(path);
+    for (const made of ['a', 'a/b', 'a/b/c']) expect(statSync(join(folder, made)).mode & 0o777).toBe(0o700);
     expect(first).toMatchObject({ path, databasePath: join(path, 'mayfly.db') });
     expect(first.nodeId).toMatch(/^node_/);
     first.release();
@@ -123,5 +134,29 @@ describe('the data directory', () => {
     expect(error.code).toBe('invalid_config');
     expect(error.message).toContain(join(file, 'data'));
     expect(error.hint).toContain('--data');
+  });
+
+  // In a process of its own: Node's `recursive` does not come to an end here.
+  it('below a folder that can have no others, as in /proc, is refused at once', async () => {
+    const { said } = await program('/proc/mayfly/data');
+    expect(said).toContain('/proc/mayfly/data');
+    const error = refusal(() => openDataDir('/proc/mayfly/data'));
+    expect(error).toMatchObject({
+      code: 'invalid_config',
+      hint: expect.stringContaining('--data') as string,
+    });
+  });
+
+  it('that is a link which leads nowhere is refused, and nothing is made of it', () => {
+    const folder = newFolder();
+    const link = join(folder, 'link');
+    symlinkSync(join(folder, 'nowhere'), link);
+    for (const path of [link, join(link, 'data')]) {
+      const error = refusal(() => openDataDir(path));
+      expect(error.code).toBe('invalid_config');
+      expect(error.message).toContain(path);
+    }
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(readdirSync(folder)).toEqual(['link']);
   });
 });

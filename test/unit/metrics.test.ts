@@ -73,6 +73,16 @@ describe('the page of metrics', () => {
     expect(value('mayfly_containers', { state: 'failed' })).toBe(0);
   });
 
+  it('says of connections that were not taken why that was, added up', () => {
+    const refused = (network: number, tooMany: number) => ({
+      refusedConnections: { network, proxy_header: 0, tls_handshake: 3, too_many: tooMany },
+    });
+    const { value } = page(snapshot(1, 1, refused(1, 0)), snapshot(2, 1, refused(4, 2)));
+    const reasons = ['network', 'proxy_header', 'tls_handshake', 'too_many'];
+    const counts = reasons.map((reason) => value('mayfly_http_refused_connections_total', { reason }));
+    expect(counts).toEqual([5, 0, 6, 2]);
+  });
+
   it('has no series of an access log that is not kept', () => {
     const { families } = page(snapshot(1, 1, { accessLog: undefined }));
     expect([...families.keys()].filter((name) => name.includes('access_log'))).toEqual([]);
@@ -112,13 +122,14 @@ describe('the page of metrics', () => {
 describe('a data plane that has ended', () => {
   it('takes nothing from the totals, and leaves nothing that is only now', () => {
     const planes = new EndedDataPlanes();
+    const refusedConnections = { network: 1, proxy_header: 0, tls_handshake: 2, too_many: 0 };
     const both = new Map([
-      [1, snapshot(1, 10)],
-      [2, snapshot(2, 20)],
+      [1, snapshot(1, 10, { refusedConnections })],
+      [2, snapshot(2, 20, { refusedConnections })],
     ]);
     expect(page(...planes.with(both)).value('mayfly_http_requests_total')).toBe(30);
     const replaced = new Map([
-      [1, snapshot(1, 11)],
+      [1, snapshot(1, 11, { refusedConnections })],
       [3, snapshot(3, 0)],
     ]);
     for (let scrape = 0; scrape < 3; scrape++) {
@@ -126,6 +137,7 @@ describe('a data plane that has ended', () => {
       expect(value('mayfly_http_requests_total')).toBe(31);
       expect(value('mayfly_http_request_duration_seconds_count')).toBe(31);
       expect(value('mayfly_app_requests_total', { app: 'shop', app_id: 'app_1' })).toBe(31);
+      expect(value('mayfly_http_refused_connections_total', { reason: 'tls_handshake' })).toBe(4);
       expect(value('mayfly_http_requests_in_flight')).toBe(4);
       expect(value('mayfly_held_requests')).toBe(2);
       expect(value('mayfly_access_log_buffered_bytes')).toBe(200);

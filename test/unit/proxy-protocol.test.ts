@@ -50,6 +50,10 @@ describe('a PROXY header', () => {
     // A health check of the balancer itself, with or without addresses.
     complete(v2(0x20, 0x00, Buffer.alloc(0)), undefined),
     complete(v2(0x20, 0x11, TCP4), undefined),
+    // Of which the family says nothing: datagrams, one that nobody knows, and addresses that are cut short.
+    complete(v2(0x20, 0x12, TCP4), undefined),
+    complete(v2(0x20, 0xff, Buffer.alloc(3)), undefined),
+    complete(v2(0x20, 0x21, TCP4), undefined),
     complete(v2(0x21, 0x00, Buffer.alloc(0)), undefined),
     complete(v2(0x21, 0x31, Buffer.alloc(216)), undefined),
   ])('%j is read', (data, expected) => {

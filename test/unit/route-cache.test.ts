@@ -5,7 +5,7 @@ import { DEFAULT_DISPATCH_LIMITS } from '../../src/proxy/limits.ts';
 import type { DispatchLimits } from '../../src/proxy/limits.ts';
 import { PackedName } from '../../src/proxy/packed-name.ts';
 import { RouteCache } from '../../src/proxy/route-cache.ts';
-import { FakeClock } from '../support/fake-clock.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
 import { ScriptedControlPlane } from '../support/scripted-control-plane.ts';
 
 const packed = (text: string) => new PackedName().pack(text);
@@ -73,6 +73,41 @@ describe('what is remembered of hosts', () => {
     bench.cache.invalidate('old', ['b.test']);
     expect(await bench.appOf('a.test')).toBe('new');
     expect(await bench.appOf('b.test')).toBe('old');
+  });
+});
+
+describe('a look-up that changes overtake', () => {
+  it('is joined by no request that comes after the one that overtook it for the last time', async () => {
+    const bench = new Bench();
+    const asked: (() => void)[] = [];
+    bench.control.beforeResolve = () => new Promise((resolve) => asked.push(resolve));
+    /** The control plane answers, with what was true when it was asked. */
+    const answer = async () => {
+      asked.shift()?.();
+      await settle();
+    };
+    bench.control.app('old', { hosts: ['a.test'] });
+    const before = bench.cache.lookup('a.test');
+    await settle();
+    for (const other of ['x', 'y']) {
+      bench.cache.invalidate(other, []);
+      await answer();
+    }
+    // It is asked for the third time, and that answer is used as it is: by those who came before the change.
+    bench.control.app('new', { hosts: ['a.test'] });
+    bench.cache.invalidate('old', ['a.test']);
+    bench.cache.invalidate('new', ['a.test']);
+    const after = [bench.cache.lookup('a.test'), bench.cache.lookup('a.test')];
+    await settle();
+    await answer();
+    after.push(bench.cache.lookup('a.test'));
+    await settle();
+    while (asked.length > 0) await answer();
+    expect((await before)?.appId).toBe('old');
+    expect((await Promise.all(after)).map((route) => route?.appId)).toEqual(['new', 'new', 'new']);
+    // Those who came after it share a look-up of their own, and what it says is remembered.
+    expect(bench.control.resolved).toHaveLength(4);
+    expect(bench.cache.peek('a.test')?.appId).toBe('new');
   });
 });
 

@@ -3,7 +3,7 @@
  * every few seconds for the truth: whoever renews a certificate only has to put it in its place. What cannot be read, does not
  * belong together or has expired is said once, and the one that was shown before stays for as long as it is good.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { CertificateFault, readCertificate } from '../../certificate.ts';
 import type { Clock } from '../../clock.ts';
@@ -88,20 +88,21 @@ export class CertificateFiles {
   #look(): { change: CertificateChange; faults: PlatformError[] } {
     const faults: PlatformError[] = [];
     const put: Certificate[] = [];
-    const present = new Set<string>();
-    let hasDefault = false;
-    for (const pair of this.#pairs(faults)) {
+    const looked = this.#pairs(faults).map((pair) => {
       const id = `file:${pair.certPath}`;
-      present.add(id);
-      const known = this.#read(id, pair, faults);
-      // The first that is any good: one that is not takes nothing away from the others.
-      const isDefault: boolean = !hasDefault && known.certificate !== undefined;
-      hasDefault ||= isDefault;
+      return { id, ...this.#read(id, pair, faults) };
+    });
+    // The first that is good, else the first there is: one that is not takes nothing away from the others.
+    const shown = looked.flatMap(({ certificate }) => certificate ?? []);
+    const first = shown.find((certificate) => !this.#hasExpired(certificate)) ?? shown[0];
+    for (const { id, stamp, isNew, certificate: found } of looked) {
+      const isDefault = id === first?.id;
       const before = this.#known.get(id)?.certificate;
-      const certificate = known.certificate && { ...known.certificate, isDefault };
-      if (certificate && (known.isNew || certificate.isDefault !== before?.isDefault)) put.push(certificate);
-      this.#known.set(id, { stamp: known.stamp, certificate });
+      const certificate = found && { ...found, isDefault };
+      if (certificate && (isNew || isDefault !== before?.isDefault)) put.push(certificate);
+      this.#known.set(id, { stamp, certificate });
     }
+    const present = new Set(looked.map(({ id }) => id));
     const remove = [...this.#known.keys()].filter((id) => !present.has(id));
     for (const id of remove) this.#known.delete(id);
     return { change: { remove, put }, faults };
@@ -109,8 +110,11 @@ export class CertificateFiles {
 
   /** As it is now, or as it was where it is no good any more, which is a fault once. */
   #read(id: string, pair: FilePair, faults: PlatformError[]): Known & { readonly isNew: boolean } {
-    const stamp = `${stampOf(pair.certPath)} ${stampOf(pair.keyPath)}`;
     const before = this.#known.get(id);
+    // Of a folder that cannot be read, that is said.
+    if (before && this.#folderFault !== undefined && this.#inFolder.includes(pair))
+      return { ...before, isNew: false };
+    const stamp = `${stampOf(pair.certPath)} ${stampOf(pair.keyPath)}`;
     if (before?.stamp === stamp) return { ...before, isNew: false };
     try {
       const certificate = readPair(id, pair);
@@ -160,7 +164,7 @@ function pairsIn(folder: string): FilePair[] {
     const path = join(folder, name);
     if (name.endsWith('.crt'))
       pairs.push({ certPath: path, keyPath: join(folder, `${basename(name, '.crt')}.key`) });
-    else if (isFile(join(path, 'fullchain.pem')))
+    else if (isThere(join(path, 'fullchain.pem')))
       pairs.push({ certPath: join(path, 'fullchain.pem'), keyPath: join(path, 'privkey.pem') });
   }
   if (pairs.length > MAX_PAIRS)
@@ -168,11 +172,14 @@ function pairsIn(folder: string): FilePair[] {
   return pairs;
 }
 
-function isFile(path: string): boolean {
+/** What cannot be looked at is there as well: what is wrong with it is told by its reading. */
+function isThere(path: string): boolean {
   try {
-    return statSync(path).isFile();
-  } catch {
-    return false;
+    lstatSync(path);
+    return true;
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    return code !== 'ENOENT' && code !== 'ENOTDIR';
   }
 }
 

@@ -17,7 +17,7 @@ export function affordable(connections: number, log: ProxyLog): number {
   if (most >= connections) return connections;
   log.warn(
     { openFiles, connections: most },
-    'few connections are taken: it may not open more files (ulimit -n)',
+    'fewer connections are taken than could be: it may not open more files (ulimit -n)',
   );
   return most;
 }
