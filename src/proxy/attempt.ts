@@ -47,8 +47,9 @@ export class Attempt {
   readonly #req: RequestBody;
   #connected = false;
   #bodyTouched = false;
-  #answering = false;
+  #answer: UpstreamAnswer | undefined;
   #over = false;
+  #broken = false;
 
   constructor(options: AttemptOptions) {
     this.#options = options;
@@ -67,13 +68,12 @@ export class Attempt {
       if (!this.#over && info.statusCode !== 101) events.interim(info.statusCode, info.rawHeaders);
     });
     up.once('response', (answer) => {
-      this.#answering = true;
+      this.#answer = answer;
       watch.rest();
       if (this.#over) answer.destroy();
       else events.answer(answer);
     });
     up.once('upgrade', (answer, socket, early) => {
-      this.#answering = true;
       watch.close();
       if (this.#over) {
         socket.destroy();
@@ -85,7 +85,7 @@ export class Attempt {
     up.once('close', () => {
       this.#stopReading();
       if (this.#over) return;
-      if (!this.#answering) this.#onError(new Error('the connection closed without an answer'));
+      if (this.#answer === undefined) this.#onError(new Error('the connection closed without an answer'));
       else events.closed();
     });
     if (head.body === 'none') up.end();
@@ -97,6 +97,11 @@ export class Attempt {
     return this.#up.writableFinished;
   }
 
+  /** Its connection failed while the answer was still to come. */
+  get broken(): boolean {
+    return this.#broken;
+  }
+
   /** Nothing more is told. Closes the connection unless its request is over. */
   destroy(): void {
     this.#over = true;
@@ -105,7 +110,12 @@ export class Attempt {
   }
 
   #onError(error: Error): void {
-    if (this.#over || this.#answering) return; // an answer that has begun tells for itself how it ends
+    if (this.#over) return;
+    if (this.#answer !== undefined) {
+      // It tells for itself how it ends; but where its connection's end is its own, Node takes any end for a good one.
+      this.#broken ||= !this.#answer.complete;
+      return;
+    }
     this.#over = true;
     this.#stopReading();
     if (this.#connected) this.#options.events.broken(error, this.#up.reusedSocket && !this.#bodyTouched);
@@ -154,12 +164,12 @@ export class Attempt {
 
   #awaitAnswer(): void {
     const { watch, requestTimeoutMs, events } = this.#options;
-    if (!this.#answering) watch.watch(requestTimeoutMs, () => events.upstreamStalled());
+    if (this.#answer === undefined) watch.watch(requestTimeoutMs, () => events.upstreamStalled());
   }
 
   /** Once an answer has begun, a client may be silent between parts of its body: the two talk. */
   #awaitClient(): void {
     const { watch, clientStallMs, events } = this.#options;
-    if (!this.#answering) watch.watch(clientStallMs, () => events.clientStalled());
+    if (this.#answer === undefined) watch.watch(clientStallMs, () => events.clientStalled());
   }
 }

@@ -244,8 +244,8 @@ export class Exchange implements AcquireRequest, OpenExchange {
         req: this.#req,
         watch: this.#watch,
         sweep,
-        clientStallMs: limits.clientStallMs,
         extra: this.#waitHeaders(lease),
+        isBroken: () => this.#attempt?.broken === true,
         onWhole: () => {
           // An app that has answered before it has read everything will not be read to by us.
           if (this.#attempt?.sent === true) return;
@@ -253,7 +253,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
           this.#req.resume();
         },
         onTruncated: () => this.#truncated(answer),
-        onStalled: () => this.#way.cut(),
+        onWaiting: () => this.#awaitClient(limits.clientStallMs),
       });
     } catch (error) {
       this.#refuse(
@@ -263,6 +263,14 @@ export class Exchange implements AcquireRequest, OpenExchange {
     }
     this.#answering = true;
     this.#answers(answer.statusCode ?? 0);
+  }
+
+  /** Until it has taken what is written, or all of an answer that is over. */
+  #awaitClient(limitMs: number): void {
+    if (this.#ended) return;
+    // Behind others on its connection nothing of it is sent yet: they may take as long as they do.
+    const inTurn = this.#res.socket !== null;
+    this.#watch.watch(limitMs, () => (inTurn ? this.#way.cut() : this.#awaitClient(limitMs)));
   }
 
   #answers(status: number): void {
@@ -330,13 +338,13 @@ export class Exchange implements AcquireRequest, OpenExchange {
       countError(counters, error);
     }
     this.#answering = true;
-    this.#watch.rest();
     if (!this.#req.complete || error.status === 400) {
       this.#way.last = true;
       this.#res.shouldKeepAlive = false;
     }
     this.#closeIfLast();
     sendError({ req: this.#req, res: this.#res, error, clock, lingerMs: limits.lingerMs });
+    this.#awaitClient(limits.lingerMs + limits.clientStallMs);
   }
 
   #closeIfLast(): void {

@@ -15,15 +15,16 @@ export interface RelayAnswerOptions {
   readonly req: ArrivedRequest;
   readonly watch: StallWatch;
   readonly sweep: BufferSweep;
-  readonly clientStallMs: number;
   /** Header fields to add: names and values in turn. */
   readonly extra: readonly string[];
+  /** Its connection has failed, whatever the answer says of its end. */
+  readonly isBroken: () => boolean;
   /** All of it has been handed to the client's connection. */
   readonly onWhole: () => void;
   /** It ended too soon. */
   readonly onTruncated: () => void;
-  /** The client has stopped taking it. */
-  readonly onStalled: () => void;
+  /** What has been written is more than the client's connection takes for now. */
+  readonly onWaiting: () => void;
 }
 
 /** Throws where the answer's head cannot be one for the client; nothing has been sent then. */
@@ -51,13 +52,14 @@ export function relayAnswer(options: RelayAnswerOptions): void {
     sweep.relayed(chunk.length);
     if (res.write(chunk)) return;
     answer.pause();
-    watch.watch(options.clientStallMs, options.onStalled);
+    options.onWaiting();
   });
   answer.once('end', () => {
-    if (!answer.complete) return; // 'close' tells
+    if (!answer.complete || options.isBroken()) return; // 'close' tells
     whole = true;
     if (trailers && answer.rawTrailers.length > 0) res.addTrailers(trailerFields(answer.rawTrailers));
     res.end();
+    if (!res.writableFinished) options.onWaiting();
     options.onWhole();
   });
   answer.on('error', () => undefined); // 'close' follows

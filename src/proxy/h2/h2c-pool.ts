@@ -107,11 +107,13 @@ export class H2cConnection {
   readonly port: number;
   /** It has carried a request before. */
   used = false;
+  readonly connected: Promise<undefined>;
+  /** The container has said how many requests it takes at once: those that come before that, beyond it, it refuses. */
+  readonly greeted: Promise<undefined>;
   readonly #options: H2cConnectionOptions;
   readonly #session: ClientHttp2Session;
   readonly #socket: Socket;
-  /** Who has a place before it stands. */
-  readonly #waiting: ((error: Error | undefined) => void)[] = [];
+  #isGreeted = false;
   #requests = 0;
   #leaving = false;
   #error: Error | undefined;
@@ -126,38 +128,45 @@ export class H2cConnection {
     const session = connectHttp2('http://app', { ...SESSION_OPTIONS, createConnection: () => socket });
     this.#socket = socket;
     this.#session = session;
+    const connected = Promise.withResolvers<undefined>();
+    const greeted = Promise.withResolvers<undefined>();
+    this.connected = connected.promise;
+    this.greeted = greeted.promise;
     session.once('connect', () => {
+      // It says so a moment later: whoever wanted it may have gone by then.
+      if (session.destroyed) return;
       session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
-      this.#settle(undefined);
+      connected.resolve(undefined);
+    });
+    session.once('remoteSettings', () => {
+      this.#isGreeted = true;
+      greeted.resolve(undefined);
     });
     session.on('error', (error) => (this.#error = error)); // 'close' follows
     session.once('goaway', () => this.#leave());
     socket.once('close', () => {
       this.#leave();
-      this.#settle(this.#error ?? new Error('the connection closed'));
+      const error = this.#error ?? new Error('the connection closed');
+      connected.reject(error);
+      greeted.reject(error);
     });
+  }
+
+  get broken(): boolean {
+    return this.#session.destroyed || this.#socket.destroyed;
   }
 
   get hasRoom(): boolean {
     if (this.#leaving || this.#session.closed || this.#session.destroyed) return false;
-    const allowed = this.#session.connecting
-      ? MAX_STREAMS
-      : this.#session.remoteSettings.maxConcurrentStreams;
+    const allowed = this.#isGreeted ? this.#session.remoteSettings.maxConcurrentStreams : MAX_STREAMS;
     return this.#requests < Math.min(MAX_STREAMS, allowed ?? MAX_STREAMS);
   }
 
-  /** Takes a place on it until `give`; calls back once it stands, or has failed to. */
-  take(ready: (error: Error | undefined) => void): void {
-    const session = this.#session;
+  /** Takes a place on it until `give`. */
+  take(): void {
     this.#requests++;
     this.#cancelIdle?.();
     this.#cancelIdle = undefined;
-    if (session.connecting) this.#waiting.push(ready);
-    else queueMicrotask(() => ready(undefined));
-  }
-
-  #settle(error: Error | undefined): void {
-    for (const ready of this.#waiting.splice(0)) ready(error);
   }
 
   /** Throws where the session takes no further stream, or Node refuses a field. */

@@ -10,19 +10,28 @@ import type { H2cConnection } from './h2c-pool.ts';
 import { grouped } from './stream-way.ts';
 import type { Listener } from './stream-way.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_FLAG_END_STREAM, NGHTTP2_STREAM_CLOSED } = constants;
+const {
+  NGHTTP2_CANCEL,
+  NGHTTP2_FLAG_END_STREAM,
+  NGHTTP2_NO_ERROR,
+  NGHTTP2_REFUSED_STREAM,
+  NGHTTP2_STREAM_CLOSED,
+} = constants;
 /** What 'socket' tells: there is nothing more to wait for. */
 const CONNECTED = { connecting: false, once: () => undefined };
 
 type Done = (error?: Error | null) => void;
 
 export class H2cRequest extends Writable implements OutgoingRequest {
-  readonly reusedSocket: boolean;
+  /** As over HTTP/1.1, the container may never have seen it. */
+  reusedSocket: boolean;
   readonly #connection: H2cConnection;
   readonly #headers: OutgoingHttpHeaders;
   readonly #hasBody: boolean;
   #stream: ClientHttp2Stream | undefined;
   #trailers: OutgoingHttpHeaders = {};
+  /** What is written before there is a stream. */
+  #held: (() => void) | undefined;
 
   constructor(connection: H2cConnection, headers: OutgoingHttpHeaders, hasBody: boolean) {
     super({ autoDestroy: false, emitClose: true });
@@ -30,11 +39,10 @@ export class H2cRequest extends Writable implements OutgoingRequest {
     this.#connection = connection;
     this.#headers = headers;
     this.#hasBody = hasBody;
-    connection.take((error) => {
-      if (this.destroyed) return;
-      if (error === undefined) this.#begin();
-      else this.destroy(error);
-    });
+    connection.take();
+    const fail = (error: Error) => this.destroy(error);
+    connection.connected.then(() => this.emit('socket', CONNECTED), fail);
+    connection.greeted.then(() => this.#begin(), fail);
   }
 
   flushHeaders(): void {
@@ -46,6 +54,7 @@ export class H2cRequest extends Writable implements OutgoingRequest {
   }
 
   #begin(): void {
+    if (this.destroyed) return;
     let stream: ClientHttp2Stream;
     try {
       stream = this.#connection.begin(this.#headers, this.#hasBody);
@@ -56,7 +65,12 @@ export class H2cRequest extends Writable implements OutgoingRequest {
     this.#stream = stream;
     let failure: Error | undefined;
     stream.on('error', (error) => (failure = error));
-    stream.once('close', () => this.destroy(failure ?? resetBy(stream)));
+    stream.once('close', () => {
+      // What the container resets it has seen, unless it says that it has not (RFC 9113 §8.7).
+      if (stream.rstCode === NGHTTP2_REFUSED_STREAM) this.reusedSocket = true;
+      else if (!this.#connection.broken) this.reusedSocket = false;
+      this.destroy(failure ?? resetBy(stream));
+    });
     stream.once('wantTrailers', () => {
       if (!stream.destroyed) stream.sendTrailers(this.#trailers);
     });
@@ -66,24 +80,27 @@ export class H2cRequest extends Writable implements OutgoingRequest {
     stream.once('response', (headers, flags, rawHeaders: string[]) => {
       this.emit('response', new H2cAnswer(stream, headers, rawHeaders, flags));
     });
-    this.emit('socket', CONNECTED);
+    this.#held?.();
   }
 
-  override _write(chunk: Buffer, _encoding: string, done: Done): void {
-    // It is written to only after 'socket'; what comes after the stream's end is nobody's.
-    if (this.#stream === undefined || this.#stream.destroyed || this.#stream.closed) done();
-    else this.#stream.write(chunk, done);
+  override _write(chunk: Buffer, encoding: string, done: Done): void {
+    const stream = this.#stream;
+    if (stream === undefined) this.#held = () => this._write(chunk, encoding, done);
+    else if (stream.destroyed || stream.closed)
+      done(); // what comes after the stream's end is nobody's
+    else stream.write(chunk, done);
   }
 
   override _final(done: Done): void {
-    if (this.#hasBody && this.#stream !== undefined) this.#stream.end(() => done());
-    else done();
+    if (!this.#hasBody) done();
+    else if (this.#stream === undefined) this.#held = () => this._final(done);
+    else this.#stream.end(() => done());
   }
 
   override _destroy(error: Error | null, done: Done): void {
     const stream = this.#stream;
-    // Cancelled after its answer is over, a stream ends the process: Node asks it for trailers when it is gone. With no error at all the
-    // app would take what it has of the upload for all of it.
+    // Cancelled after its answer is over, a stream ends the process: Node asks it for trailers when it is gone. With no
+    // error at all the app would take what it has of the upload for all of it.
     const isAnswered = stream?.readableEnded === true && !this.writableFinished;
     stream?.close(isAnswered ? NGHTTP2_STREAM_CLOSED : NGHTTP2_CANCEL);
     this.#connection.give();
@@ -114,9 +131,12 @@ class H2cAnswer implements UpstreamAnswer {
       this.#ended = true;
       this.rawTrailers = rawTrailers;
     });
-    stream.once('end', () => {
-      this.#ended ||= stream.rstCode === NGHTTP2_NO_ERROR && !stream.aborted;
-    });
+    // Node ends the answer of a stream that is reset with NO_ERROR as if it were whole, but only then.
+    const push = stream.push.bind(stream);
+    stream.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {
+      this.#ended ||= chunk === null && !stream.closed;
+      return push(chunk, encoding);
+    };
   }
 
   get statusCode(): number {

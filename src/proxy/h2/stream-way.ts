@@ -11,7 +11,7 @@ import { readRequestHead } from '../request-head.ts';
 import type { RequestHead } from '../request-head.ts';
 import { toHttp1 } from './request-head.ts';
 
-const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR } = constants;
+const { NGHTTP2_NO_ERROR } = constants;
 
 /** Node ends their streams with the head. */
 const BODILESS = new Set([204, 205, 304]);
@@ -205,7 +205,7 @@ export class StreamAnswer implements OutgoingAnswer {
     try {
       send();
     } catch {
-      this.#stream.close(NGHTTP2_INTERNAL_ERROR);
+      breakOff(this.#stream);
     }
   }
 }
@@ -235,7 +235,7 @@ export class StreamWay implements ClientWay {
   }
 
   cut(): void {
-    this.#stream.close(NGHTTP2_INTERNAL_ERROR);
+    breakOff(this.#stream);
   }
 
   reset(): void {
@@ -252,6 +252,11 @@ export class StreamWay implements ClientWay {
   sinceLast(): Traffic {
     return this.traffic;
   }
+}
+
+/** With INTERNAL_ERROR. Closed with a code, it would end first: what has been sent would pass for all there is. */
+function breakOff(stream: ServerHttp2Stream): void {
+  stream.destroy(new Error('the answer breaks off'));
 }
 
 function pseudo(headers: IncomingHttpHeaders, name: string): string {
