@@ -15,6 +15,7 @@ import { hasToken, requestHeaders, responseHeaders } from './forward-headers.ts'
 import type { Guest } from './guests.ts';
 import { HttpNote } from './http-note.ts';
 import type { AcquireRequest, Lease, Question } from './lease.ts';
+import { STREAM_WINDOW_BYTES } from './limits.ts';
 import { relayAnswer } from './relay-answer.ts';
 import type { RequestHead } from './request-head.ts';
 import { sendError } from './send-error.ts';
@@ -64,9 +65,8 @@ export class Exchange implements AcquireRequest, OpenExchange {
 
   get bodyBytes(): number {
     if (this.#head === undefined || this.#head.body === 'none') return 0;
-    return this.#head.body === 'chunked'
-      ? HELD_BODY_BYTES
-      : Math.min(this.#head.contentLength, HELD_BODY_BYTES);
+    const mostBytes = this.#req.httpVersion === '2.0' ? STREAM_WINDOW_BYTES : HELD_BODY_BYTES;
+    return this.#head.body === 'chunked' ? mostBytes : Math.min(this.#head.contentLength, mostBytes);
   }
 
   /** Made only for requests that have to wait. */

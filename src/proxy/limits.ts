@@ -75,4 +75,7 @@ export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   halfCloseMs: 30_000,
 };
 
+/** What a client of HTTP/2 may send of one body before any of it has been passed on. */
+export const STREAM_WINDOW_BYTES = 256 * 1024;
+
 export type ProxyLimits = DispatchLimits & TransportLimits;

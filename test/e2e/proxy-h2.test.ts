@@ -6,6 +6,7 @@ import type { RequestListener } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { STREAM_WINDOW_BYTES } from '../../src/proxy/limits.ts';
 import { makePair, shown } from '../support/certificates.ts';
 import type { Pair } from '../support/certificates.ts';
 import { DATA, END_STREAM, frame, get, RawH2, WINDOW_UPDATE } from '../support/raw-h2.ts';
@@ -269,6 +270,27 @@ describe('a client of HTTP/2 that goes away', () => {
     w.session.destroy();
     await until('the app to notice', () => open === 0);
     await until('the slots to be free', () => w.proxy.snapshot().inFlight === 0);
+  });
+});
+
+describe('an upload over HTTP/2 that is held', () => {
+  it('counts as what may be kept of it', async () => {
+    const ready = deferred<null>();
+    await using w = await world(echo);
+    w.proxy.control.app('cold', {
+      activate: () =>
+        ready.promise.then(() => activation([{ ...w.upstream.endpoint, containerId: 'ctr_9' }])),
+    });
+    const upload = w.session.request({ ':authority': 'cold.test', ':method': 'POST' });
+    upload.write(Buffer.alloc(1_000_000));
+    await until('it to wait', () => w.proxy.snapshot().held === 1);
+    expect(w.proxy.snapshot().heldBytes).toBe(STREAM_WINDOW_BYTES);
+    const answered = once(upload, 'response');
+    ready.resolve(null);
+    upload.end();
+    await answered;
+    expect(w.proxy.snapshot().heldBytes).toBe(0);
+    upload.close();
   });
 });
 

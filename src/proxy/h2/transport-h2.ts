@@ -11,13 +11,13 @@ import type { Peer } from '../doors/peer.ts';
 import { Exchange } from '../exchange.ts';
 import type { ExchangeContext } from '../exchange-context.ts';
 import type { LatencyHistogram } from '../latency.ts';
+import { STREAM_WINDOW_BYTES } from '../limits.ts';
 import type { TransportLimits } from '../limits.ts';
 import { StallWatch } from '../stall-watch.ts';
 import type { Transport, TransportOptions } from '../transport.ts';
 import { StreamAnswer, StreamRequest, StreamWay } from './stream-way.ts';
 
-/** What a client may send of one body, and of all on its connection, before we have passed some of it on. */
-const STREAM_WINDOW_BYTES = 256 * 1024;
+/** What a client may send on its connection before Node has taken some of it; what is kept of a body is bounded by its own window. */
 const CONNECTION_WINDOW_BYTES = 1024 * 1024;
 /** Streams that a client may reset at once, and per second after that; beyond, its connection is closed. */
 const RESET_BURST = 500;
