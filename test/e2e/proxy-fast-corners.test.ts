@@ -126,15 +126,21 @@ describe('thousands of requests sent ahead', () => {
 describe('a client that is not read', () => {
   const REQUEST_TIMEOUT_MS = 600;
 
-  it('because of what it sent ahead, and leaves in an endless answer, keeps its place no longer than an app may take', async () => {
-    await using w = await world((_head, socket) => socket.write(ENDLESS + MORE), {
-      requestTimeoutMs: REQUEST_TIMEOUT_MS,
-    });
-    await using client = await RawClient.open(w.proxy.port);
+  /** A client that has sent so much ahead of an endless answer that nothing more is read of it. */
+  const unread = async (port: number): Promise<RawClient> => {
+    const client = await RawClient.open(port);
     client.send(get('/endless'));
     await client.saw('more');
     client.send(get('/ahead').repeat(3_000));
     await until('it to be read no more', () => accepted.get(client.socket.localPort)?.isPaused());
+    return client;
+  };
+
+  it('because of what it sent ahead, and leaves in an endless answer, keeps its place no longer than an app may take', async () => {
+    await using w = await world((_head, socket) => socket.write(ENDLESS + MORE), {
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    });
+    await using client = await unread(w.proxy.port);
     client.socket.destroy();
     await w.free();
   });
@@ -156,11 +162,7 @@ describe('a client that is not read', () => {
     await using w = await world((_head, socket) => (app = socket).write(ENDLESS + MORE), {
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
     });
-    await using client = await RawClient.open(w.proxy.port);
-    client.send(get('/endless'));
-    await client.saw('more');
-    client.send(get('/ahead').repeat(3_000));
-    await until('it to be read no more', () => accepted.get(client.socket.localPort)?.isPaused());
+    await using client = await unread(w.proxy.port);
     const parts = setInterval(() => app?.write(MORE), 20);
     const enough = ENDLESS.length + (2 * MORE.length * REQUEST_TIMEOUT_MS) / 20;
     await until('twice its time', () => client.ended || client.received.length > enough).finally(() =>

@@ -62,6 +62,15 @@ const echo: RequestListener = (req, res) => {
   });
 };
 
+/** An app `cold.test` that is ready once that is said. */
+function coldApp({ proxy, upstream }: Pick<Awaited<ReturnType<typeof world>>, 'proxy' | 'upstream'>) {
+  const ready = deferred<null>();
+  proxy.control.app('cold', {
+    activate: () => ready.promise.then(() => activation([{ ...upstream.endpoint, containerId: 'ctr_9' }])),
+  });
+  return ready;
+}
+
 describe.each(['tls', 'plain'] as const)('a client of HTTP/2, %s', (door) => {
   it('is served by the same app, which sees HTTP/1.1 and where the request came from', async () => {
     await using w = await world(echo, {}, door);
@@ -235,12 +244,8 @@ describe('a client of HTTP/2 that goes away', () => {
   });
 
   it('while it waits for a cold app counts as gone, and the start goes on for others', async () => {
-    const ready = deferred<null>();
     await using w = await world(echo);
-    w.proxy.control.app('cold', {
-      activate: () =>
-        ready.promise.then(() => activation([{ ...w.upstream.endpoint, containerId: 'ctr_9' }])),
-    });
+    const ready = coldApp(w);
     const first = w.session.request({ ':authority': 'cold.test' });
     first.on('error', () => undefined);
     const second = askH2(w.session, { ':authority': 'cold.test' });
@@ -275,12 +280,8 @@ describe('a client of HTTP/2 that goes away', () => {
 
 describe('an upload over HTTP/2 that is held', () => {
   it('counts as what may be kept of it', async () => {
-    const ready = deferred<null>();
     await using w = await world(echo);
-    w.proxy.control.app('cold', {
-      activate: () =>
-        ready.promise.then(() => activation([{ ...w.upstream.endpoint, containerId: 'ctr_9' }])),
-    });
+    const ready = coldApp(w);
     const upload = w.session.request({ ':authority': 'cold.test', ':method': 'POST' });
     upload.write(Buffer.alloc(1_000_000));
     await until('it to wait', () => w.proxy.snapshot().held === 1);

@@ -114,6 +114,7 @@ export class Client extends Timed implements Placed, Reader {
     this.#context.deadlines.after(this, ms);
   }
 
+  /** Nothing more is read of it, not even that it goes, until `resume`. */
   pause(): void {
     this.isPaused = true;
     this.socket.pause();

@@ -91,6 +91,7 @@ export class UpstreamConnections {
     deadlines.after(connection, idleMs);
   }
 
+  /** It expires then, if nothing else has come of it. */
   waitFor(connection: UpstreamConnection, ms: number): void {
     this.#options.deadlines.after(connection, ms);
   }

@@ -107,6 +107,7 @@ export class H2cConnection {
   readonly port: number;
   /** It has carried a request before. */
   used = false;
+  /** Rejects, as `greeted` does, where the connection does not come about or closes first. */
   readonly connected: Promise<undefined>;
   /** The container has said how many requests it takes at once: those that come before that, beyond it, it refuses. */
   readonly greeted: Promise<undefined>;
@@ -152,6 +153,7 @@ export class H2cConnection {
     });
   }
 
+  /** It carries nothing any more. */
   get broken(): boolean {
     return this.#session.destroyed || this.#socket.destroyed;
   }

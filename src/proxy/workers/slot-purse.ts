@@ -73,6 +73,7 @@ export class SlotPurse implements SlotShares {
   grant(appId: string, containerId: string, tokens: number): void {
     const held = this.#of(appId, containerId);
     held.tokens += tokens;
+    // Whoever is granted some is not to give as many back: both would leave them idle on their way.
     held.owed = Math.max(0, held.owed - tokens);
     this.#wanted.delete(appId);
     this.#apply(held);
