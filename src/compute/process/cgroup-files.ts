@@ -67,7 +67,8 @@ export async function readKey(path: string, key: string): Promise<number> {
 /** Writes where the kernel has the file at all (swap accounting, for one, can be switched off). */
 export async function writeIfThere(path: string, value: string): Promise<void> {
   await writeFile(path, value, { flag: constants.O_WRONLY | constants.O_TRUNC }).catch((error: unknown) => {
-    if (!hasCode(error, 'ENOENT')) throw error;
+    // ENODEV: the group went between opening and writing.
+    if (!hasCode(error, 'ENOENT', 'ENODEV')) throw error;
   });
 }
 

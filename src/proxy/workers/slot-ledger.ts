@@ -105,8 +105,7 @@ export class SlotLedger {
     if (entry === undefined || app === undefined || !this.#holders.has(holder)) return;
     entry.free += tokens;
     entry.held.set(holder, (entry.held.get(holder) ?? 0) - tokens);
-    const recall = entry.recalled.get(holder);
-    if (recall !== undefined) recall.tokens = Math.max(0, recall.tokens - tokens);
+    settleRecall(holder, entry, tokens);
     this.#settle(entry.appId, app);
   }
 
@@ -141,8 +140,7 @@ export class SlotLedger {
     if (tokens <= 0) return;
     entry.free -= tokens;
     entry.held.set(holder, (entry.held.get(holder) ?? 0) + tokens);
-    const recall = entry.recalled.get(holder);
-    if (recall !== undefined) recall.tokens = Math.max(0, recall.tokens - tokens);
+    settleRecall(holder, entry, tokens);
     holder.grant(entry.appId, entry.containerId, tokens);
   }
 
@@ -208,4 +206,10 @@ function mostFree(app: App): Entry | undefined {
   let best: Entry | undefined;
   for (const entry of app.entries.values()) if (entry.named && entry.free > (best?.free ?? 0)) best = entry;
   return best;
+}
+
+/** So many of what the holder was to give back are settled: it has given them, or it has been given as many. */
+function settleRecall(holder: Holder, entry: Entry, tokens: number): void {
+  const recall = entry.recalled.get(holder);
+  if (recall !== undefined) recall.tokens = Math.max(0, recall.tokens - tokens);
 }
