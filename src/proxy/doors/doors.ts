@@ -4,7 +4,7 @@
  * for those whom the others refuse: from containers, as guests, and from nobody else. What has passed is somebody else's.
  */
 import { createServer } from 'node:net';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { AddressInfo, ListenOptions, Server, Socket } from 'node:net';
 import type { Clock } from '../../clock.ts';
 import { plainAddress } from '../../networks.ts';
 import type { Networks } from '../../networks.ts';
@@ -17,10 +17,19 @@ import { readOrigin } from './proxy-protocol/read-origin.ts';
 import { remoteAddressOf } from './remote-address.ts';
 import type { TlsStage } from './tls-stage.ts';
 
-/** An address, port 0 for any free one; or a socket that is bound already, as an open file. */
+/**
+ * An address, port 0 for any free one, with `reusePort` by `SOCKETS_A_DOOR` sockets; or sockets that are bound to it already, as
+ * open files.
+ */
 export type ListenAt =
   | { readonly host: string; readonly port: number; readonly reusePort?: boolean | undefined }
-  | { readonly fd: number };
+  | { readonly fds: readonly number[] };
+
+/**
+ * libuv accepts one connection from a socket in each turn of the event loop. With several sockets on one address (SO_REUSEPORT) that
+ * is several connections, which share what a turn costs: docs/performance.md has the figures.
+ */
+export const SOCKETS_A_DOOR = 8;
 
 export interface DoorsOptions {
   readonly clock: Clock;
@@ -67,12 +76,27 @@ export class Doors {
     return this.#listen(address, (socket) => this.#acceptGuest(socket, guests));
   }
 
-  #listen(address: ListenAt, accept: (socket: Socket) => void): Promise<number> {
+  async #listen(at: ListenAt, accept: (socket: Socket) => void): Promise<number> {
+    let port = 0;
+    if ('fds' in at) {
+      for (const fd of at.fds) port = await this.#listenOne({ fd }, accept);
+      return port;
+    }
+    port = await this.#listenOne(at, accept);
+    if (at.reusePort === true)
+      for (let i = 1; i < SOCKETS_A_DOOR; i++) await this.#listenOne({ ...at, port }, accept);
+    return port;
+  }
+
+  #listenOne(
+    at: ListenOptions & { readonly fd?: number },
+    accept: (socket: Socket) => void,
+  ): Promise<number> {
     // A client that ends its side is answered by whoever serves it, who also says TCP_NODELAY where that is of use.
     const server = createServer({ allowHalfOpen: true }, accept);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen(address, () => {
+      server.listen(at, () => {
         this.#servers.push(server);
         server.off('error', reject);
         server.on('error', (error) =>

@@ -4,6 +4,7 @@ import type { CertificateChange } from '../doors/certificates.ts';
 import { startProxy } from '../server.ts';
 import type { ProxySnapshot } from '../snapshot.ts';
 import { proxyOptions } from './settings.ts';
+import { exclusiveDoors, sharedDoors } from './sockets.ts';
 import { startWorkers } from './workers.ts';
 import type { WorkersOptions } from './workers.ts';
 
@@ -37,7 +38,8 @@ export interface ProgramDataPlane {
 /** Resolves when it serves. Errors: what listening gives, e.g. EADDRINUSE; `invalid_config`; `internal`. */
 export async function startDataPlane(options: WorkersOptions): Promise<ProgramDataPlane> {
   if (options.count > 1) return startWorkers(options);
-  const { control, clock, log, listen } = options;
+  const { control, clock, log } = options;
+  const listen = sharedDoors(await exclusiveDoors(options.listen));
   const own = proxyOptions(options.settings(), listen, { workers: 1, clock, log });
   const proxy = await startProxy({ ...own, control }).catch(async (thrown: unknown) => {
     await own.requestLog?.close();

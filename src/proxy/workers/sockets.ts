@@ -1,11 +1,11 @@
 /**
- * The sockets that workers listen on. Each worker's place has one of its own on the same address (SO_REUSEPORT): the kernel
- * spreads connections over them by a hash of the addresses, so about evenly.
+ * The sockets that workers listen on. Each worker's place has its own, as many as each other's, on the same address
+ * (SO_REUSEPORT): the kernel spreads connections over them by a hash of the addresses, so about evenly.
  *
- * The control process binds them and keeps them open, without listening itself; a worker is given its socket as an open
- * file. So the queue of connections that nobody has accepted yet belongs to the place and not to the worker: when a worker
+ * The control process binds them and keeps them open, without listening itself; a worker is given its sockets as open
+ * files. So the queues of connections that nobody has accepted yet belong to the place and not to the worker: when a worker
  * is replaced, or killed, they wait for its successor and none is reset. Only a place that cannot be filled at once gives up
- * its socket, so that connections go to the others.
+ * its sockets, so that connections go to the others.
  *
  * A Node without `net.BoundSocket` (public since 26.4) has no public way to that. There each worker binds for itself, and
  * what waits in its queue when it closes is reset by the kernel: docs/decisions/workers.md has the figures.
@@ -13,6 +13,8 @@
 import { lookup } from 'node:dns/promises';
 import * as net from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { SOCKETS_A_DOOR } from '../doors/doors.ts';
+import type { ListenAt } from '../doors/doors.ts';
 import type { DoorsAt } from './settings.ts';
 
 /** Workers of a program that was killed a moment ago end by themselves; their port is waited for so often, so long each time. */
@@ -37,7 +39,7 @@ const FIRST_INHERITED_FD = 4;
 export class WorkerSockets {
   readonly #doors: DoorsAt<Address>;
   readonly #keep: boolean;
-  /** By place, those of its doors. */
+  /** By place, those of its doors, one door after the other. */
   readonly #kept = new Map<number, readonly net.BoundSocket[]>();
 
   private constructor(doors: DoorsAt<Address>, keep: boolean) {
@@ -54,10 +56,7 @@ export class WorkerSockets {
     workers: number,
     keep = 'BoundSocket' in net,
   ): Promise<WorkerSockets> {
-    const http = await exclusive(doors.http);
-    const tls = doors.tls && (await exclusive(doors.tls));
-    const inside = doors.inside && (await exclusive(doors.inside));
-    const sockets = new WorkerSockets({ http, tls, inside }, keep);
+    const sockets = new WorkerSockets(await exclusiveDoors(doors), keep);
     try {
       for (let place = 1; place <= workers; place++) sockets.at(place);
       return sockets;
@@ -77,22 +76,16 @@ export class WorkerSockets {
 
   /** The place's sockets, bound anew if they were released. Errors: what binding gives. */
   at(place: number): WorkerPlace {
+    if (!this.#keep) return { listen: sharedDoors(this.#doors), fds: [] };
     const { http, tls, inside } = this.#doors;
-    if (!this.#keep) {
-      const shared = (address: Address) => ({ ...address, reusePort: true });
-      return {
-        listen: { http: shared(http), tls: tls && shared(tls), inside: inside && shared(inside) },
-        fds: [],
-      };
-    }
     const addresses = [http, tls, inside].filter((address) => address !== undefined);
     const kept = this.#kept.get(place) ?? bind(addresses);
     this.#kept.set(place, kept);
-    const inherited = (address: Address) => ({ fd: FIRST_INHERITED_FD + addresses.indexOf(address) });
-    return {
-      listen: { http: inherited(http), tls: tls && inherited(tls), inside: inside && inherited(inside) },
-      fds: kept.map((socket) => socket.fd()),
+    const inherited = (address: Address): ListenAt => {
+      const first = FIRST_INHERITED_FD + addresses.indexOf(address) * SOCKETS_A_DOOR;
+      return { fds: Array.from({ length: SOCKETS_A_DOOR }, (_, i) => first + i) };
     };
+    return { listen: eachDoor(this.#doors, inherited), fds: kept.map((socket) => socket.fd()) };
   }
 
   /**
@@ -112,12 +105,33 @@ export class WorkerSockets {
 function bind(addresses: readonly Address[]): net.BoundSocket[] {
   const sockets: net.BoundSocket[] = [];
   try {
-    for (const address of addresses) sockets.push(new net.BoundSocket({ ...address, reusePort: true }));
+    for (const address of addresses)
+      for (let i = 0; i < SOCKETS_A_DOOR; i++)
+        sockets.push(new net.BoundSocket({ ...address, reusePort: true }));
     return sockets;
   } catch (thrown) {
     for (const socket of sockets) socket.close();
     throw thrown;
   }
+}
+
+/** For each door what `of` makes of where it is. */
+function eachDoor<At, To>({ http, tls, inside }: DoorsAt<At>, of: (at: At) => To): DoorsAt<To> {
+  return { http: of(http), tls: tls && of(tls), inside: inside && of(inside) };
+}
+
+/** Where others may listen too. */
+export function sharedDoors(doors: DoorsAt<Address>): DoorsAt {
+  return eachDoor(doors, (address) => ({ ...address, reusePort: true }));
+}
+
+/** Where nobody listens so far. Errors: what binding gives, e.g. EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOTFOUND. */
+export async function exclusiveDoors({ http, tls, inside }: DoorsAt<Address>): Promise<DoorsAt<Address>> {
+  return {
+    http: await exclusive(http),
+    tls: tls && (await exclusive(tls)),
+    inside: inside && (await exclusive(inside)),
+  };
 }
 
 /**
