@@ -5,10 +5,10 @@ import type { BufferSweep } from './buffer-sweep.ts';
 import type { ArrivedRequest, ClientWay, OutgoingAnswer } from './client-side.ts';
 import type { ProxyCounters } from './counters.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { FailureLog } from './failure-log.ts';
 import type { TransportLimits } from './limits.ts';
 import type { RequestHead } from './request-head.ts';
 import type { RequestLog } from './request-log.ts';
-import type { ProxyLog } from './transport.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
 /** What all requests of a transport share. */
@@ -16,7 +16,7 @@ export interface ExchangeContext {
   readonly dispatcher: Dispatcher;
   readonly pool: UpstreamPool;
   readonly clock: Clock;
-  readonly log: ProxyLog;
+  readonly failureLog: FailureLog;
   readonly limits: TransportLimits;
   readonly counters: ProxyCounters;
   readonly sweep: BufferSweep;

@@ -10,7 +10,7 @@ import type { ArrivedRequest, ClientWay, OpenExchange, OutgoingAnswer } from './
 import type { ExchangeContext, ExchangeOptions, UpgradeOffer } from './exchange-context.ts';
 import { waitHeaders } from './cold-headers.ts';
 import { countError, countStandIn, countStatus } from './counters.ts';
-import { errorCode, isLocalFailure, upstreamFailure } from './failures.ts';
+import { isLocalFailure, upstreamFailure } from './failures.ts';
 import { hasToken, requestHeaders, responseHeaders } from './forward-headers.ts';
 import type { Guest } from './guests.ts';
 import { HttpNote } from './http-note.ts';
@@ -329,7 +329,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
       this.#note?.standsIn(error.code, error.status, clock.monotonicMs());
       countStandIn(counters, error);
     } else {
-      this.#logFailure(error, containerId);
+      this.#context.failureLog.add(error, containerId);
       this.#failed(error.code, error.status);
       if (this.#answering) {
         this.#way.cut();
@@ -356,14 +356,6 @@ export class Exchange implements AcquireRequest, OpenExchange {
   /** For the access log, which keeps what it is told first. */
   #failed(code: string, status: number): void {
     this.#note?.failed(code, status, this.#context.clock.monotonicMs());
-  }
-
-  #logFailure(error: PlatformError, containerId: string | undefined): void {
-    const { log } = this.#context;
-    if (error.code === 'internal')
-      log.error({ err: error, containerId }, 'a request failed inside the proxy');
-    else if (error.status === 502 || error.status === 504)
-      log.warn({ code: error.code, containerId, cause: errorCode(error.cause) }, error.message);
   }
 
   #dropUpstream(): void {

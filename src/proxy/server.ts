@@ -13,6 +13,7 @@ import type { Certificate, CertificateChange } from './doors/certificates.ts';
 import { Doors } from './doors/doors.ts';
 import type { ListenAt } from './doors/doors.ts';
 import { TlsStage } from './doors/tls-stage.ts';
+import { FailureLog } from './failure-log.ts';
 import { DEFAULT_DISPATCH_LIMITS, DEFAULT_TRANSPORT_LIMITS } from './limits.ts';
 import type { ProxyLimits } from './limits.ts';
 import { LatencyHistogram } from './latency.ts';
@@ -106,7 +107,16 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   });
   const latency = new LatencyHistogram();
   const transport: Transports = new Transports(
-    { dispatcher, pool, clock, log, limits, counters, latency, requestLog },
+    {
+      dispatcher,
+      pool,
+      clock,
+      failureLog: new FailureLog(clock, log),
+      limits,
+      counters,
+      latency,
+      requestLog,
+    },
     options.transport ?? 'fast',
   );
   const doors = new Doors({

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts';
 import type { ProxyCounters } from './counters.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Peer } from './doors/peer.ts';
+import type { FailureLog } from './failure-log.ts';
 import type { LatencyHistogram } from './latency.ts';
 import type { TransportLimits } from './limits.ts';
 import type { RequestLog } from './request-log.ts';
@@ -22,7 +23,7 @@ export interface TransportOptions {
   readonly dispatcher: Dispatcher;
   readonly pool: UpstreamPool;
   readonly clock: Clock;
-  readonly log: ProxyLog;
+  readonly failureLog: FailureLog;
   readonly limits: TransportLimits;
   /** What to count in: transports count together. */
   readonly counters: ProxyCounters;

@@ -2,10 +2,10 @@
 import type { Clock } from '../../clock.ts';
 import type { ProxyCounters } from '../counters.ts';
 import type { Dispatcher } from '../dispatcher.ts';
+import type { FailureLog } from '../failure-log.ts';
 import type { LatencyHistogram } from '../latency.ts';
 import type { TransportLimits } from '../limits.ts';
 import type { RequestLog } from '../request-log.ts';
-import type { ProxyLog } from '../transport.ts';
 import type { Client } from './client.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Heads } from './heads.ts';
@@ -18,7 +18,7 @@ export interface FastContext {
   readonly dispatcher: Dispatcher;
   readonly upstreams: UpstreamConnections;
   readonly clock: Clock;
-  readonly log: ProxyLog;
+  readonly failureLog: FailureLog;
   readonly limits: TransportLimits;
   readonly counters: ProxyCounters;
   readonly latency: LatencyHistogram;

@@ -5,7 +5,7 @@
  */
 import { PlatformError } from '../../errors.ts';
 import { countError, countStandIn, countStatus } from '../counters.ts';
-import { errorCode, isLocalFailure, upstreamFailure } from '../failures.ts';
+import { isLocalFailure, upstreamFailure } from '../failures.ts';
 import type { Guest } from '../guests.ts';
 import { BY_LENGTH, NO_BODY } from '../http1/framing.ts';
 import { HEAD, isIdempotent } from '../http1/methods.ts';
@@ -392,7 +392,7 @@ export class Exchange implements AcquireRequest, Asker {
       client.note?.standsIn(error.code, error.status, clock.monotonicMs());
       countStandIn(counters, error);
     } else {
-      this.#log(error);
+      this.#context.failureLog.add(error, this.#lease?.endpoint.containerId);
       this.#failed(error.code, error.status);
       if (this.#answering) {
         client.abort();
@@ -422,15 +422,6 @@ export class Exchange implements AcquireRequest, Asker {
   /** For the access log, which keeps what it is told first. */
   #failed(code: string, status: number): void {
     this.#client.note?.failed(code, status, this.#context.clock.monotonicMs());
-  }
-
-  #log(error: PlatformError): void {
-    const { log } = this.#context;
-    const containerId = this.#lease?.endpoint.containerId;
-    if (error.code === 'internal')
-      log.error({ err: error, containerId }, 'a request failed inside the proxy');
-    else if (error.status === 502 || error.status === 504)
-      log.warn({ code: error.code, containerId, cause: errorCode(error.cause) }, error.message);
   }
 
   /** The slot is free, and the request no longer open. */

@@ -89,11 +89,11 @@ export class FastTransport implements Transport {
   }
 
   #createContext(deadlines: Deadlines, memory: ReadMemory): FastContext {
-    const { dispatcher, clock, log, limits, requestLog } = this.#options;
+    const { dispatcher, clock, failureLog, limits, requestLog } = this.#options;
     const isClosing = () => this.#closing;
     const closesIdle = () => this.#closesIdle;
     return {
-      ...{ dispatcher, clock, log, limits, deadlines, memory },
+      ...{ dispatcher, clock, failureLog, limits, deadlines, memory },
       upstreams: this.#upstreams,
       counters: this.counters,
       latency: this.latency,
