@@ -3,15 +3,11 @@
  * others by their ports alone.
  */
 import { availableParallelism, hostname, totalmem } from 'node:os';
-import { join } from 'node:path';
 import { systemClock } from './clock.ts';
 import { openSqliteStore } from './cmdb/sqlite.ts';
 import type { Store } from './cmdb/store.ts';
 import { Agent } from './compute/agent.ts';
-import { dockerVersion, openDockerEngine } from './compute/docker/engine.ts';
-import type { ContainerNetwork } from './compute/docker/sandboxes.ts';
 import type { Engine } from './compute/engine.ts';
-import { openProcessEngine } from './compute/process/process-engine.ts';
 import { tcpReadiness } from './compute/readiness.ts';
 import type { UpConfig } from './config.ts';
 import { CertificateFeed } from './coreapi/certificate-feed.ts';
@@ -20,7 +16,8 @@ import { ensureDefaults } from './coreapi/grades.ts';
 import { startCoreApi } from './coreapi/http/server.ts';
 import { ensureOperatorToken } from './coreapi/tokens.ts';
 import { openDataDir, type DataDir } from './data-dir.ts';
-import { isPlatformError, PlatformError } from './errors.ts';
+import { engineUsedBefore, openEngine } from './engine-choice.ts';
+import { PlatformError } from './errors.ts';
 import { prepareDoors } from './front-doors.ts';
 import { createLog, type Log } from './log.ts';
 import { MetricsCollector } from './metrics/collector.ts';
@@ -75,7 +72,8 @@ async function serve(
   // Port 0 is another one from when it listens on.
   let { proxyPort } = config;
   const proxyAt = () => authority(reachedAt(config.proxyHost), proxyPort);
-  const { engine, network, note } = await openEngine(config, dataDir, proxyAt, log);
+  const usedBefore = await engineUsedBefore(store, dataDir.nodeId);
+  const { engine, network, note } = await openEngine({ config, dataDir, usedBefore, proxyAt, clock, log });
   const agent = await openAgent(config, dataDir, { store, tally }, engine, log);
   // A start that fails half way leaves the containers it found as they were.
   let leaveRunning = true;
@@ -171,41 +169,6 @@ async function serveMetrics(
   }).catch(cannotListen({ name: 'metrics', host, port }));
   closers.push(() => server.close());
   return `${url(host, server.port)}/metrics`;
-}
-
-interface OpenedEngine {
-  readonly engine: Engine;
-  /**
-   * From there the platform's own servers take no connections, but at the door at the gateway. Known once the engine is
-   * prepared.
-   */
-  readonly network: () => ContainerNetwork;
-  /** What the person who starts it should know about the engine. */
-  readonly note: string;
-}
-
-async function openEngine(
-  config: UpConfig,
-  { path, nodeId }: DataDir,
-  proxyAt: () => string,
-  log: Log,
-): Promise<OpenedEngine> {
-  const { dockerSocket: socketPath } = config;
-  if (config.engine !== 'process') {
-    try {
-      const version = await dockerVersion(socketPath);
-      const insideDoor = { port: config.insidePort, folder: join(path, 'docker', 'hosts') };
-      const engine = openDockerEngine({ nodeId, socketPath, clock, log, insideDoor });
-      return { engine, network: () => engine.network, note: ` ${version} at ${socketPath}` };
-    } catch (thrown) {
-      if (config.engine === 'docker' || !isPlatformError(thrown, 'engine_unavailable')) throw thrown;
-    }
-  }
-  const engine = await openProcessEngine({ dataDir: join(path, 'process'), nodeId, clock, proxyAt });
-  const because = config.engine === 'auto' ? `; no Docker engine answers at ${socketPath}` : '';
-  const limits = engine.capabilities.limits ? '' : ', nor are CPU and memory limited here';
-  const note = `: apps run as plain processes, NOT isolated from each other or from this machine${limits}${because}`;
-  return { engine, network: () => ({ subnets: [], gateway: undefined }), note };
 }
 
 function openAgent(

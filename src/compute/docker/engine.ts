@@ -82,7 +82,7 @@ export function openDockerEngine(options: DockerEngineOptions): DockerEngine {
 }
 
 /** The engine's version, if one answers at the socket. Errors: `engine_unavailable`. */
-export async function dockerVersion(socketPath = DEFAULT_SOCKET_PATH, timeoutMs = 2_000): Promise<string> {
+export async function dockerVersion(socketPath = DEFAULT_SOCKET_PATH, timeoutMs = 10_000): Promise<string> {
   const api = new DockerApi({ socketPath, callTimeoutMs: timeoutMs });
   try {
     return (await api.version()).version;
