@@ -79,10 +79,12 @@ export function changedContent(
   });
 }
 
-/** A probe asks in HTTP/1.1. */
+/** A probe asks in HTTP/1.1; nobody takes the machine's own files from a plain process. */
 function checked(content: RevisionContent): RevisionContent {
   if (content.protocol === 'h2c' && content.probe.type === 'http')
     throw refused('probe', 'must be tcp for an app that speaks h2c alone');
+  if (content.readOnly && content.workload.type === 'command')
+    throw refused('readOnly', 'is for images; a command without one writes where its user may');
   return content;
 }
 

@@ -28,6 +28,11 @@ describe('a body that does not match the schema', () => {
     [{ cwd: '/srv' }, 'cwd', 'goes with a command without an image; leave one of the two out'],
     [{ image: undefined, command: ['x'] }, 'cwd', 'is needed with a command that runs without an image'],
     [{ image: undefined, command: ['x'], cwd: 'srv' }, 'cwd', 'must be an absolute path'],
+    [
+      { image: undefined, command: ['x'], cwd: '/srv', readOnly: true },
+      'readOnly',
+      'is for images; a command without one writes where its user may',
+    ],
     [{ port: 70_000 }, 'port', 'expected number to be <=65535'],
     [
       { env: { 'A B': 'x' } },

@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -71,6 +71,14 @@ describe('a log file', () => {
     }
   });
 
+  it('is emptied also where there is no room for the copy of its end', async () => {
+    await symlink('/dev/full', `${path}.1`);
+    await writeFile(path, 'x\n'.repeat(MAX_BYTES));
+    await log.check();
+    expect((await stat(path)).size).toBe(0);
+    expect(await readdir(folder)).toEqual(['stdout.log']); // no half copy either
+  });
+
   it('stamps a line with the first check that found it', async () => {
     await appendFile(path, 'one\n');
     await log.check();
@@ -117,5 +125,29 @@ describe('a log file', () => {
     await seen('unended');
     await following;
     expect(texts(lines)).toEqual(['one', 'x'.repeat(2 * MAX_BYTES), 'before', 'after', 'unended']);
+  });
+
+  it('that grows faster than it is followed is left out in part, which is said', async () => {
+    await appendFile(path, 'first\n');
+    let ended = false;
+    const lines: string[] = [];
+    const following = (async () => {
+      const source = { files: [log], hasEnded: () => ended };
+      const options = { follow: true, tailLines: 10, signal: new AbortController().signal };
+      for await (const line of readLogs(source, options, clock)) lines.push(line.text);
+    })();
+    await until('the first line', () => lines.length === 1);
+    await appendFile(path, `${'y\n'.repeat(5 << 20)}last\n`);
+    ended = true;
+    await until('the end', async () => {
+      await clock.advance(100);
+      return lines.includes('last');
+    });
+    await following;
+    expect(lines.slice(0, 2)).toEqual([
+      'first',
+      expect.stringMatching(/^\[\d+ bytes came faster than they are read here, and are left out\]$/),
+    ]);
+    expect(lines.length).toBeLessThan(200_000);
   });
 });

@@ -95,25 +95,21 @@ async function findExecutable(program: string, cwd: string, path: string): Promi
 /** Errors: `start_failed`. */
 export async function launchGated(launch: Launch, paths: ContainerPaths): Promise<GatedProcess> {
   // The app writes to its log files itself: nothing of it depends on our being alive.
-  const stdout = await open(paths.stdout, 'a', 0o600);
-  const stderr = await open(paths.stderr, 'a', 0o600);
-  try {
-    const child = spawn('/bin/sh', ['-c', GATE, 'sh', launch.executable, ...launch.args], {
-      cwd: launch.cwd,
-      env: launch.env,
-      detached: true, // a session and a process group of its own: neither our death nor our terminal's ends it
-      stdio: ['pipe', stdout.fd, stderr.fd],
-    });
-    const gate = child.stdin;
-    gate?.on('error', () => {}); // it died behind the gate; its exit says so
-    const { pid } = child;
-    if (pid === undefined) {
-      const cause = await new Promise<Error>((done) => child.once('error', done));
-      throw new PlatformError('start_failed', `${launch.executable}: ${cause.message}`, { cause });
-    }
-    child.unref();
-    return { child, pid, open: () => gate?.end('\n') };
-  } finally {
-    await Promise.all([stdout.close(), stderr.close()]);
+  await using stdout = await open(paths.stdout, 'a', 0o600);
+  await using stderr = await open(paths.stderr, 'a', 0o600);
+  const child = spawn('/bin/sh', ['-c', GATE, 'sh', launch.executable, ...launch.args], {
+    cwd: launch.cwd,
+    env: launch.env,
+    detached: true, // a session and a process group of its own: neither our death nor our terminal's ends it
+    stdio: ['pipe', stdout.fd, stderr.fd],
+  });
+  const gate = child.stdin;
+  gate?.on('error', () => {}); // it died behind the gate; its exit says so
+  const { pid } = child;
+  if (pid === undefined) {
+    const cause = await new Promise<Error>((done) => child.once('error', done));
+    throw new PlatformError('start_failed', `${launch.executable}: ${cause.message}`, { cause });
   }
+  child.unref();
+  return { child, pid, open: () => gate?.end('\n') };
 }

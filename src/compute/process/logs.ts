@@ -7,7 +7,7 @@
  * between two checks for what was written under this process, and by more for what was written under an earlier one.
  */
 import { statSync } from 'node:fs';
-import { open, truncate, type FileHandle } from 'node:fs/promises';
+import { open, rm, truncate, type FileHandle } from 'node:fs/promises';
 import { sleep, type Clock } from '../../clock.ts';
 import type { LogLine, LogOptions } from '../engine.ts';
 import { LineSplitter } from './log-lines.ts';
@@ -17,6 +17,14 @@ export const MAX_LOG_BYTES = 5 * 1024 * 1024;
 
 const FOLLOW_INTERVAL_MS = 100;
 const CHUNK_BYTES = 64 * 1024;
+/**
+ * A follower is given so much at a look, to the next chunk: an app that prints a gigabyte a second would have the whole event loop
+ * for its log. Of what lies further behind than `MAX_BEHIND_BYTES`, the older part is left out.
+ */
+const MAX_LOOK_BYTES = 256 * 1024;
+const MAX_LOOK_LINES = 1_000;
+const LOOK_CHUNK_BYTES = 8 * 1024;
+const MAX_BEHIND_BYTES = 4 * MAX_LOOK_BYTES;
 /** Looks remembered per stream; older ones are forgotten and their lines get the time of the next. */
 const MAX_MARKS = 1_000;
 
@@ -49,7 +57,8 @@ export class LogFile {
     if (size > (last?.offset ?? 0)) this.#marks.push({ offset: size, atMs: this.#clock.nowMs() });
     if (this.#marks.length > MAX_MARKS) this.#marks.shift();
     if (size <= this.#maxBytes) return;
-    await copyEnd(this.#path, this.#oldPath, this.#maxBytes);
+    // The copy is worth less than the room it takes: on a full disk all that helps is to empty the file.
+    await copyEnd(this.#path, this.#oldPath, this.#maxBytes).catch(() => rm(this.#oldPath, { force: true }));
     await truncate(this.#path);
     this.#marks = [];
   }
@@ -62,15 +71,27 @@ export class LogFile {
     return { lines: [...old, ...current.lines], cursor: new LogCursor(this, current.splitter) };
   }
 
-  /** What was written behind the splitter's offset; from the file's start where it was emptied meanwhile. */
-  async readOn(splitter: LineSplitter): Promise<{ lines: LogLine[]; splitter: LineSplitter }> {
+  /**
+   * Some of what was written behind the splitter's offset, and whether that was all; from the file's start where it was emptied
+   * meanwhile. Of what comes faster than it is read, the older part is left out.
+   */
+  async readOn(splitter: LineSplitter) {
     await using file = await open(this.#path, 'r');
     const { size } = await file.stat();
-    const from = size < splitter.offset ? new LineSplitter(0) : splitter;
+    let from = size < splitter.offset ? new LineSplitter(0) : splitter;
     const lines: LogLine[] = [];
-    for await (const chunk of chunks(file, from.offset, size))
-      for (const { text } of from.push(chunk)) lines.push(this.#line(text, this.#clock.nowMs()));
-    return { lines, splitter: from };
+    const add = (text: string) => lines.push(this.#line(text, this.#clock.nowMs()));
+    if (size - from.offset > MAX_BEHIND_BYTES) {
+      const goOnAt = size - MAX_LOOK_BYTES;
+      add(`[${goOnAt - from.offset} bytes came faster than they are read here, and are left out]`);
+      from = new LineSplitter(goOnAt);
+    }
+    const end = Math.min(size, from.offset + MAX_LOOK_BYTES);
+    for await (const chunk of chunks(file, from.offset, end, LOOK_CHUNK_BYTES)) {
+      for (const { text } of from.push(chunk)) add(text);
+      if (lines.length >= MAX_LOOK_LINES) break;
+    }
+    return { lines, splitter: from, isAll: from.offset >= size };
   }
 
   /** The line that was not ended when the container was. */
@@ -112,10 +133,11 @@ export class LogCursor {
     this.#splitter = splitter;
   }
 
-  async next(): Promise<LogLine[]> {
-    const { lines, splitter } = await this.#file.readOn(this.#splitter);
+  /** What comes next, not much at a time; `isAll`: there is no more for now. */
+  async next(): Promise<{ lines: LogLine[]; isAll: boolean }> {
+    const { lines, splitter, isAll } = await this.#file.readOn(this.#splitter);
     this.#splitter = splitter;
-    return lines;
+    return { lines, isAll };
   }
 
   flush(): LogLine[] {
@@ -147,9 +169,14 @@ export async function* readLogs(
   while (!ended && !isAborted()) {
     ended = source.hasEnded();
     for (const cursor of cursors) {
-      for (const line of await cursor.next()) {
-        if (isAborted()) return;
-        yield line;
+      for (let isAll = false; !isAll;) {
+        const next = await cursor.next();
+        for (const line of next.lines) {
+          if (isAborted()) return;
+          yield line;
+        }
+        // What is not all yet is gone on with at the next look, unless there is none.
+        isAll = next.isAll || !ended;
       }
       if (ended) yield* cursor.flush();
     }
@@ -158,10 +185,15 @@ export async function* readLogs(
 }
 
 /** Reads `from` … `to` piece by piece. A chunk is valid until the next is asked for. */
-async function* chunks(file: FileHandle, from: number, to: number): AsyncGenerator<Buffer> {
-  const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+async function* chunks(
+  file: FileHandle,
+  from: number,
+  to: number,
+  size = CHUNK_BYTES,
+): AsyncGenerator<Buffer> {
+  const buffer = Buffer.allocUnsafe(size);
   for (let offset = from; offset < to;) {
-    const { bytesRead } = await file.read(buffer, 0, Math.min(CHUNK_BYTES, to - offset), offset);
+    const { bytesRead } = await file.read(buffer, 0, Math.min(size, to - offset), offset);
     if (bytesRead === 0) return; // emptied meanwhile
     yield buffer.subarray(0, bytesRead);
     offset += bytesRead;

@@ -102,9 +102,14 @@ class ProcessEngine implements Engine {
     const known = new Set(found.flatMap(({ state }) => (state?.process ? state.containerId : [])));
     for (const { containerId, state } of found) {
       if (state?.process) await this.#adopt({ ...state, process: state.process });
-      else await this.#discard(containerId);
+      else await this.#clear(containerId);
     }
-    for (const id of (await this.#cgroups?.list()) ?? []) if (!known.has(id)) await this.#discard(id);
+    for (const id of (await this.#cgroups?.list()) ?? []) if (!known.has(id)) await this.#clear(id);
+  }
+
+  /** What cannot be removed (a file that was made immutable) keeps nobody from being served; the next start tries again. */
+  async #clear(containerId: string): Promise<void> {
+    await this.#discard(containerId).catch(() => undefined);
   }
 
   async #adopt(saved: SavedState & { process: NonNullable<SavedState['process']> }): Promise<void> {

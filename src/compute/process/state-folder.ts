@@ -2,7 +2,7 @@
  * What the process engine must not forget, as files: a folder per container with its state, its logs and its scratch
  * space. A state is replaced whole or not at all, so that a reader never meets half of one, whenever the writer is killed.
  */
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Resources } from '../../cmdb/records.ts';
 import { hasCode } from './cgroup-files.ts';
@@ -87,7 +87,16 @@ export class StateFolder {
   }
 
   async remove(containerId: string): Promise<void> {
-    await rm(this.paths(containerId).folder, { recursive: true, force: true, maxRetries: 3 });
+    const { folder } = this.paths(containerId);
+    const removed = () => rm(folder, { recursive: true, force: true, maxRetries: 3 });
+    try {
+      await removed();
+    } catch (thrown) {
+      if (!hasCode(thrown, 'EACCES')) throw thrown;
+      // What an app may not write in either, the module cache of Go for one, nobody but root may empty.
+      await openToOwner(folder);
+      await removed();
+    }
   }
 
   async #read(containerId: string): Promise<SavedState | undefined> {
@@ -98,4 +107,10 @@ export class StateFolder {
       throw error;
     }
   }
+}
+
+async function openToOwner(folder: string): Promise<void> {
+  await chmod(folder, 0o700);
+  for (const entry of await readdir(folder, { withFileTypes: true }))
+    if (entry.isDirectory()) await openToOwner(join(folder, entry.name));
 }
