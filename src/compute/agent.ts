@@ -20,6 +20,7 @@ import type {
   Route,
   WakeRules,
 } from '../proxy/control-plane.ts';
+import { Turns } from '../turns.ts';
 import { decideAdoption, type Adoption } from './adoption.ts';
 import { DEFAULT_NODE_LIMITS, type NodeContext, type NodeLimits } from './context.ts';
 import { DataPlanes } from './data-planes.ts';
@@ -28,6 +29,7 @@ import { orAborted } from './ending.ts';
 import type { Engine, ExitEvent } from './engine.ts';
 import { Outbox } from './outbox.ts';
 import { Groups } from './groups.ts';
+import type { Live } from './live.ts';
 import type { Readiness } from './readiness.ts';
 import { Supervisor } from './supervisor.ts';
 import { WakeLimits } from './wake-limits.ts';
@@ -102,6 +104,7 @@ export class Agent implements ControlPlane, NodeGateway {
       dataPlanes: new DataPlanes(),
       wakeLimits: new WakeLimits(),
       limits: { ...DEFAULT_NODE_LIMITS, ...limits },
+      turns: new Turns(),
       reclaim: (containerIds, reason) => this.#reclaim(containerIds, reason),
       lentCpu: () => [...this.#supervisors.values()].reduce((sum, { lentCpu }) => sum + lentCpu, 0),
       groups: new Groups({
@@ -229,12 +232,8 @@ export class Agent implements ControlPlane, NodeGateway {
     return undefined;
   }
 
-  async #reclaim(containerIds: readonly string[], reason: string): Promise<void> {
-    await Promise.all(
-      containerIds.map(async (id) => {
-        await this.#ofContainer(id)?.reclaim(id, reason);
-      }),
-    );
+  #reclaim(containerIds: readonly string[], reason: string): Live[] {
+    return containerIds.flatMap((id) => this.#ofContainer(id)?.reclaim(id, reason) ?? []);
   }
 
   #keptChanged(appId: string, isKept: boolean): void {

@@ -2,10 +2,12 @@ import { availableParallelism } from 'node:os';
 import type { Clock } from '../clock.ts';
 import type { CoreApi, NodeRegistration } from '../coreapi/core-api.ts';
 import type { Log } from '../log.ts';
+import type { Turns } from '../turns.ts';
 import type { DataPlanes } from './data-planes.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Engine } from './engine.ts';
 import type { Groups } from './groups.ts';
+import type { Live } from './live.ts';
 import type { Outbox } from './outbox.ts';
 import type { Readiness } from './readiness.ts';
 import type { WakeLimits } from './wake-limits.ts';
@@ -28,8 +30,10 @@ export interface NodeContext {
   readonly lentCpu: () => number;
   readonly wakeLimits: WakeLimits;
   readonly limits: NodeLimits;
-  /** Stops sleeping containers of other apps, to make room; resolves when they have ended. */
-  readonly reclaim: (containerIds: readonly string[], reason: string) => Promise<void>;
+  /** Placements on this node, one after the other. */
+  readonly turns: Turns;
+  /** Stops those of the containers that sleep still, to make room; returns all of them that are on their way out now. */
+  readonly reclaim: (containerIds: readonly string[], reason: string) => Live[];
 }
 
 export interface NodeLimits {

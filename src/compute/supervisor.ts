@@ -186,14 +186,11 @@ export class Supervisor {
     if (live) suspect(this.#app, live);
   }
 
-  /**
-   * Stops the container if it sleeps still; resolves when it has ended, unless it serves. Errors: `store_unavailable`.
-   */
-  async reclaim(containerId: string, reason: string): Promise<void> {
+  /** Stops the container if it sleeps still. Undefined where it stays: it serves, or is being woken. */
+  reclaim(containerId: string, reason: string): Live | undefined {
     const live = this.#crew.get(containerId);
     if (live?.state === 'paused') this.#crew.retire(live, reason, { graceMs: RECLAIM_GRACE_MS });
-    await live?.gone;
-    await this.#context.outbox.recorded(containerId);
+    return live?.isGoing ? live : undefined;
   }
 
   /** Starts nothing any more and ends what is starting; what serves or sleeps is left as it is, for the next program. */

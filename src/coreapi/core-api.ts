@@ -81,6 +81,8 @@ export interface PlanRequest {
   readonly successor: boolean;
   /** The containers of the app that the node knows of already. */
   readonly have: readonly string[];
+  /** Containers of the node that make no room for it, whatever is recorded of them: they are being woken, or do not go. */
+  readonly staying?: readonly string[];
 }
 
 export interface ContainerReport {

@@ -8,6 +8,7 @@ import type { Container, Node, Resources } from '../cmdb/records.ts';
 import type { Change, Operation, Store } from '../cmdb/store.ts';
 import { PlatformError } from '../errors.ts';
 import { wildcardsOf } from '../hostname.ts';
+import { Turns } from '../turns.ts';
 import type {
   AppSpec,
   ColdStartFigures,
@@ -27,7 +28,6 @@ import { reserve } from './decisions/placement.ts';
 import { isWantedAnyway } from './decisions/size.ts';
 import { containerEvent, eventOperation } from './event-operations.ts';
 import { listAll } from './list-all.ts';
-import { NodeTurns } from './node-turns.ts';
 import { Planner } from './planner.ts';
 import { Reservations } from './reservations.ts';
 import { retryConflicts } from './retry-conflicts.ts';
@@ -56,7 +56,7 @@ export function createCore({
 class Core implements CoreApi {
   readonly #store: Store;
   readonly #clock: Clock;
-  readonly #turns = new NodeTurns();
+  readonly #turns = new Turns();
   readonly #planner: Planner;
   readonly #reservations: Reservations;
   readonly #scaling: Scaling;

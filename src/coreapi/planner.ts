@@ -8,6 +8,7 @@ import type { Container, Node } from '../cmdb/records.ts';
 import type { NewRecord, Store } from '../cmdb/store.ts';
 import { PlatformError } from '../errors.ts';
 import { newId } from '../ids.ts';
+import type { Turns } from '../turns.ts';
 import type { OnHeldBack, Plan, PlanRequest, SizedSpec } from './core-api.ts';
 import { policyAt } from './decisions/keep-warm.ts';
 import { expiry } from './decisions/lifetime.ts';
@@ -17,7 +18,6 @@ import { wantedResources } from './decisions/size.ts';
 import { chooseSlot } from './decisions/slots.ts';
 import { containerEvent, eventOperation } from './event-operations.ts';
 import { listAll } from './list-all.ts';
-import type { NodeTurns } from './node-turns.ts';
 import { retryConflicts } from './retry-conflicts.ts';
 import { Seldom } from './seldom.ts';
 import { sizedSpec } from './sizes.ts';
@@ -31,7 +31,7 @@ export interface PlannerOptions {
   readonly clock: Clock;
   /** Chance in [0, 1), for jitter. */
   readonly random: () => number;
-  readonly turns: NodeTurns;
+  readonly turns: Turns;
   readonly onHeldBack: OnHeldBack;
 }
 
@@ -39,7 +39,7 @@ export class Planner {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #turns: NodeTurns;
+  readonly #turns: Turns;
   readonly #onHeldBack: OnHeldBack;
   readonly #refusals = new Seldom(REFUSAL_EVENT_MS);
 
@@ -84,7 +84,7 @@ export class Planner {
     const node = await this.#store.get('node', nodeId);
     if (!node) throw new PlatformError('not_found', `node ${nodeId} is not registered`);
     const resources = wantedResources(spec.app.policy, spec.size);
-    if (!fits(node, resources)) return this.#makeRoom(node, spec, request.reason);
+    if (!fits(node, resources)) return this.#makeRoom(node, spec, request);
 
     const nowMs = this.#clock.nowMs();
     const container: NewRecord<'container'> = {
@@ -123,10 +123,17 @@ export class Planner {
   }
 
   /** The node has no room: name those whose sleep can end, or say what is lacking. */
-  async #makeRoom(node: Node, { app, size }: SizedSpec, why: string): Promise<Plan> {
+  async #makeRoom(
+    node: Node,
+    { app, size }: SizedSpec,
+    { reason: why, staying = [] }: PlanRequest,
+  ): Promise<Plan> {
     const wanted = wantedResources(app.policy, size);
     const containers = await listAll(this.#store, 'container', { nodeId: node.id });
-    const chosen = chooseReclaim(node, wanted, sleepersFor(app.id, containers));
+    const sleepers = sleepersFor(app.id, containers);
+    const willing = sleepers.filter(({ containerId }) => !staying.includes(containerId));
+    const chosen = chooseReclaim(node, wanted, willing);
+    const unwilling = sleepers.length - willing.length;
     const figures = {
       wantedCpu: wanted.cpu,
       wantedMemoryBytes: wanted.memoryBytes,
@@ -134,12 +141,15 @@ export class Planner {
       capacityCpu: node.capacity.cpu,
       reservedMemoryBytes: node.reserved.memoryBytes,
       capacityMemoryBytes: node.capacity.memoryBytes,
+      staying: unwilling,
     };
     if (chosen) {
       const reason = `room on node ${node.name} for app ${app.name} (${why})`;
       return { action: 'reclaim', containerIds: chosen.map((sleeper) => sleeper.containerId), reason };
     }
-    const reason = `node ${node.name} has no room for ${wanted.cpu} CPU and ${wanted.memoryBytes} bytes of memory`;
+    const lack = `node ${node.name} has no room for ${wanted.cpu} CPU and ${wanted.memoryBytes} bytes of memory`;
+    const reason =
+      unwilling === 0 ? lack : `${lack}; of those asleep or on their way out, ${unwilling} made none`;
     this.#onHeldBack('place', 'capacity');
     const nowMs = this.#clock.nowMs();
     if (this.#refusals.isDue(app.id, nowMs)) {

@@ -7,21 +7,21 @@ import { claims } from '../cmdb/claims.ts';
 import type { Container, Node, Resources } from '../cmdb/records.ts';
 import type { Store } from '../cmdb/store.ts';
 import { PlatformError } from '../errors.ts';
+import type { Turns } from '../turns.ts';
 import type { NodeRegistration } from './core-api.ts';
 import { isLiving } from './decisions/lifecycle.ts';
 import { growsWithin, reserve } from './decisions/placement.ts';
 import { sameResources } from './decisions/size.ts';
 import { eventOperation } from './event-operations.ts';
 import { listAll } from './list-all.ts';
-import type { NodeTurns } from './node-turns.ts';
 import { retryConflicts } from './retry-conflicts.ts';
 
 export class Reservations {
   readonly #store: Store;
   readonly #clock: Clock;
-  readonly #turns: NodeTurns;
+  readonly #turns: Turns;
 
-  constructor(store: Store, clock: Clock, turns: NodeTurns) {
+  constructor(store: Store, clock: Clock, turns: Turns) {
     this.#store = store;
     this.#clock = clock;
     this.#turns = turns;

@@ -32,8 +32,8 @@ async function setUp(store: Store = openMemoryStore(), capacity = CAPACITY) {
   const core = createCore({ store, clock, random: () => 0 });
   await core.register({ nodeId: NODE, name: 'one', engine: 'simulated', capacity });
   await addApp(store, 'app_1');
-  const plan = (appId = 'app_1', successor = false, have: string[] = []) =>
-    core.plan({ appId, nodeId: NODE, reason: 'a request came', successor, have });
+  const plan = (appId = 'app_1', successor = false, have: string[] = [], staying: string[] = []) =>
+    core.plan({ appId, nodeId: NODE, reason: 'a request came', successor, have, staying });
   return { clock, core, store, plan };
 }
 
@@ -248,6 +248,26 @@ describe('a full node', () => {
     expect(await plan('app_3')).toMatchObject({ action: 'reclaim', containerIds: [ids[1]] });
     // For a further container of its own, an app's own sleeper is not what makes room.
     expect(await plan('app_2', true)).toMatchObject({ action: 'reclaim', containerIds: [ids[0]] });
+  });
+
+  it('asks no container that its node knows to stay, and counts those when it refuses', async () => {
+    const { clock, core, ids, plan, store } = await full();
+    for (const id of ids) {
+      await walk(core, id, 'paused');
+      await clock.advance(1_000);
+    }
+    const first = ids.slice(0, 1);
+    expect(await plan('app_3', false, [], first)).toMatchObject({
+      action: 'reclaim',
+      containerIds: ids.slice(1),
+    });
+    const error = await refusal(plan('app_3', false, [], ids));
+    expect(error.message).toContain('of those asleep or on their way out, 2 made none');
+    expect((await store.listEvents({ appId: 'app_3' })).at(-1)).toMatchObject({
+      type: 'placement.refused',
+      reason: error.message,
+      figures: { staying: 2 },
+    });
   });
 
   it('waits for who is on the way out, whoever’s it is, rather than refuse', async () => {

@@ -337,5 +337,49 @@ describe('on a full node', () => {
     await node.clock.advance(20_000);
     expect(await activation).toBeInstanceOf(PlatformError);
     expect(await activation).toMatchObject({ code: 'no_capacity' });
+    expect(await node.events('placement.refused')).toMatchObject([{ figures: { staying: 1 } }]);
+  });
+
+  /** Apps of these names, each of which has been visited and sleeps. */
+  async function asleep(names: readonly string[], policy = {}): Promise<NodeUnderTest> {
+    const room = { cpu: 0.5 * names.length, memoryBytes: 2 ** 30 * names.length };
+    const node = await new NodeUnderTest({ capacity: room }).boot();
+    for (const name of names) {
+      await node.createApp(name, { idlePauseMs: 5_000, idleStopMs: null, ...policy });
+      expect(await node.visited(name)).toBe('answered');
+      await node.clock.advance(10_000);
+    }
+    return node;
+  }
+
+  it('a visitor each of as many other apps as sleep are all served at once', async () => {
+    const sleepers = Array.from({ length: 8 }, (_, index) => `old-${index}`);
+    const node = await asleep(sleepers);
+    const visited = sleepers.map((_, index) => `new-${index}`);
+    for (const name of visited) await node.createApp(name);
+    const visits = Promise.all(visited.map((name) => node.visit(name)));
+    await node.clock.advance(1_000);
+    expect(new Set(await visits)).toEqual(new Set(['answered']));
+    expect(await node.events('placement.refused')).toEqual([]);
+  });
+
+  it('a sleeper that is being woken stays, and others make room instead', async () => {
+    const node = await asleep(['first', 'second', 'third']);
+    await node.createApp('other');
+    const { promise: unpaused, resolve: unpause } = Promise.withResolvers<undefined>();
+    const unpauseNow = node.engine.unpause.bind(node.engine);
+    node.hooks = {
+      unpause: async (id) => {
+        await unpaused;
+        await unpauseNow(id);
+      },
+    };
+    const woken = node.visit('first');
+    await node.clock.advance(100);
+    expect(await node.visited('other')).toBe('answered');
+    unpause(undefined);
+    await node.clock.advance(100);
+    expect(await woken).toBe('answered');
+    expect(node.count('started')).toBe(4);
   });
 });
