@@ -67,7 +67,8 @@ export class LoadWatch {
   forget(): void {
     this.#load = undefined;
     this.#beganAtMs = Infinity;
-    this.#told.clear();
+    // Where containers are kept ready, the data planes go on with their totals: what comes next is counted from there.
+    if (this.#app.crew.ready().length === 0) this.#told.clear();
     this.#traffic = NO_TRAFFIC;
     this.#used.clear();
   }

@@ -292,6 +292,24 @@ describe('an app that is to be kept warm', () => {
     expect(await size(node)).toMatchObject({ replicas: 0 });
   });
 
+  it('is given more for the next crowd within 300 ms, also after what the last one left has gone to rest', async () => {
+    const node = await new NodeUnderTest().boot();
+    const used = () => ({ atMs: node.clock.nowMs(), cpuMs: node.clock.nowMs() / 2, memoryBytes: 0, pids: 1 });
+    // All of their CPU is in use; a look takes a moment.
+    node.hooks = { stats: () => new Promise((resolve) => void node.clock.after(2, () => resolve(used()))) };
+    await node.createApp('hello', { ...warm, minReplicas: 1 });
+    await node.clock.advance(SECOND);
+    for (let i = 0; i < 400; i++) await node.visited('hello', 10);
+    await node.scale('hello', { replicas: 2 });
+    await node.clock.advance(2 * SECOND);
+    expect((await node.states()).toSorted()).toEqual(['paused', 'ready']);
+    const before = (await node.events('scale.decided')).length;
+    for (let i = 0; i < 100; i++) void node.visit('hello', MINUTE);
+    await node.clock.advance(300);
+    const decided = (await node.events('scale.decided')).slice(before);
+    expect(decided).toMatchObject([{ figures: { by: 'load', toReplicas: 3, inFlight: 100 } }]);
+  });
+
   it('is started at the next start of the program, and not twice when it runs still', async () => {
     const node = await new NodeUnderTest().boot();
     await node.createApp('hello', warm);
