@@ -9,6 +9,7 @@ import type { Decided } from '../coreapi/decisions/size.ts';
 import { PlatformError } from '../errors.ts';
 import type { NodeContext } from './context.ts';
 import { Crew, type CrewEvents } from './crew.ts';
+import type { Live } from './live.ts';
 import { LoadWatch } from './load-watch.ts';
 
 /** That its needs are not ready is told at most so often: visitors ask again and again. */
@@ -81,6 +82,11 @@ export class AppOnNode {
     this.#spec = { app, revision, size };
     this.crew.concurrencyLimit = app.policy.concurrency.limit;
     this.crew.drainTimeoutMs = app.policy.drainTimeoutMs;
+  }
+
+  /** Whether it runs what is to run: nothing that becomes of another revision is held against this one. */
+  isCurrent({ container }: Live): boolean {
+    return container.revisionId === this.#spec?.revision.id;
   }
 
   /** Another app needs it now: it is not to sleep, and is started again if it dies. */

@@ -50,7 +50,7 @@ export class Failures {
 
   /** A container that dies as soon as it is ready has failed to start, in effect. */
   died(live: Live, reason: string, livedMs: number): void {
-    if (livedMs >= EARLY_DEATH_MS) return;
+    if (livedMs >= EARLY_DEATH_MS || !this.#app.isCurrent(live)) return;
     const nowMs = this.#app.context.clock.nowMs();
     if (this.#isServed) {
       this.#further.failed(nowMs, { isRetryable: false, patienceMs: 0 });

@@ -60,7 +60,7 @@ export class Starter {
     return [...this.#underWay.keys()];
   }
 
-  /** Resolves when it is ready; undefined when it was called off. Errors: `need_failed`, those of `place` and `startContainer`. */
+  /** Resolves when it is ready; undefined when it is not wanted any more. Errors: `need_failed`, those of `place` and `startContainer`. */
   start(request: StartRequest): Promise<Live | undefined> {
     const entry: UnderWay = { request, live: undefined };
     const placed = this.#placed.then(() => this.#place(entry));
@@ -95,6 +95,7 @@ export class Starter {
     if (closing.signal.aborted) live.abort.abort(new PlatformError('shutting_down', 'the node is stopping'));
     if (crew.deleted) live.abort.abort(new PlatformError('not_found', 'the app was deleted'));
     context.outbox.report(live.id, { state: 'starting', reason });
+    this.#app.changed(); // it may not be wanted any more: what it was planned on is a moment old
     const placeMs = context.clock.monotonicMs() - beganMs;
     return { live, spec, phasesMs: { ...(needsMs !== undefined && { needs: needsMs }), place: placeMs } };
   }
@@ -130,7 +131,7 @@ export class Starter {
       const error = PlatformError.from(thrown);
       crew.fail(live, blamesApp(error) ? 'failed' : 'stopped', error.message);
       await live.told;
-      if (live.isCalledOff) return undefined;
+      if (live.isCalledOff || !this.#app.isCurrent(live)) return undefined;
       throw error;
     }
   }

@@ -199,6 +199,20 @@ describe('what should no longer run', () => {
     expect(acts({ ...bigger, canResize: false })).toEqual(['replace ctr_1']);
   });
 
+  it('is called off where it only starts, and has its place until it is gone', () => {
+    const starting = { state: 'starting', revisionId: 'rev_0' } as const;
+    expect(decide({ members: [member(starting)], isAwaited: true }).actions).toEqual([
+      { do: 'retire', id: 'ctr_1', reason: 'a new revision was deployed' },
+    ]);
+    const serving = member({ id: 'ctr_2', revisionId: 'rev_0' });
+    expect(acts({ members: [serving, member({ ...starting, isSuccessor: true })] })).toEqual([
+      'retire ctr_1',
+    ]);
+    // One of them was too many anyway; what is wanted starts on.
+    const crew = [member(starting), member({ id: 'ctr_2', state: 'starting' }), member({ id: 'ctr_3' })];
+    expect(acts({ replicas: 2, members: crew })).toEqual(['retire ctr_1']);
+  });
+
   it('is replaced one after the other, while as many as are wanted go on', () => {
     const crew = members(3, { revisionId: 'rev_0' });
     expect(acts({ replicas: 3, members: crew })).toEqual(['replace ctr_3']);

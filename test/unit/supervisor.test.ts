@@ -74,18 +74,72 @@ describe('a suspected container', () => {
 });
 
 describe('a deploy', () => {
-  it('during a start is followed by its successor, and the visitor is served all along', async () => {
+  it('during a start calls it off: whoever waits is answered by what was deployed, as soon as that is ready', async () => {
     const node = await new NodeUnderTest().boot();
     await node.createApp('hello');
-    node.fault = { startMs: 500 };
-    const visit = node.visit('hello');
-    await node.clock.advance(100);
+    node.fault = { listenMs: null };
+    const first = node.visit('hello');
+    await node.clock.advance(2_000);
+    node.fault = {};
     const revisionId = await node.deploy('hello');
-    await node.clock.advance(5_000);
-    expect(await visit).toBe('answered');
-    expect((await node.containers()).filter(({ state }) => state === 'ready')).toMatchObject([
-      { revisionId },
+    expect(await node.visited('hello')).toBe('answered');
+    expect(await first).toBe('answered');
+    expect((await node.containers()).map((one) => [one.state, one.revisionId === revisionId])).toEqual([
+      ['stopped', false],
+      ['ready', true],
     ]);
+    expect(await node.events('container.failed')).toEqual([]);
+  });
+
+  it('during a replacement calls that off too: what serves goes on until it is replaced by the newest', async () => {
+    const node = await ready({ idlePauseMs: null, idleStopMs: null });
+    const before = current(node);
+    node.fault = { listenMs: 10_000 };
+    await node.deploy('hello');
+    await node.clock.advance(5_000);
+    const revisionId = await node.deploy('hello');
+    await node.clock.advance(9_000);
+    expect([...node.endpoints.values()][0]).toMatchObject([{ containerId: before }]);
+    await node.clock.advance(2_000);
+    expect((await node.containers()).filter(({ slot }) => slot === 0)).toMatchObject([
+      { revisionId, state: 'ready' },
+    ]);
+    expect(await node.events('container.ready')).toHaveLength(2);
+    expect(await node.events('app.replacement_failed')).toEqual([]);
+  });
+
+  it('has no failure held against it of what was started before', async () => {
+    const node = await new NodeUnderTest().boot();
+    const { engine } = node;
+    const gate = Promise.withResolvers<undefined>();
+    node.hooks = {
+      async *logs(containerId, options) {
+        await gate.promise;
+        yield* engine.logs(containerId, options);
+      },
+    };
+    node.fault = { startError: 'it does not compile' };
+    await node.createApp('hello', { minReplicas: 1 });
+    await node.clock.advance(100);
+    node.fault = {};
+    await node.deploy('hello');
+    gate.resolve(undefined);
+    await node.clock.advance(500);
+    expect(await node.events('app.start_backoff')).toEqual([]);
+    expect(await node.visited('hello', 10)).toBe('answered');
+  });
+
+  it('does not wait because what ran before dies', async () => {
+    const node = await new NodeUnderTest().boot();
+    await node.createApp('hello', { minReplicas: 2 });
+    await node.clock.advance(1_000);
+    const before = node.alive();
+    node.fault = { listenMs: 5_000 };
+    await node.deploy('hello');
+    await settle();
+    for (const id of before) node.engine.crash(id, 1);
+    await node.clock.advance(100);
+    expect(node.alive()).toHaveLength(2);
   });
 
   it('that is heard of before the plan made on the old revision arrives is not forgotten', async () => {
@@ -109,6 +163,7 @@ describe('a deploy', () => {
     expect((await node.containers()).filter(({ state }) => state === 'ready')).toMatchObject([
       { revisionId },
     ]);
+    expect(await node.events('container.ready')).toHaveLength(1);
   });
 
   it('of a fix is tried at once, whatever the failed replacements before', async () => {

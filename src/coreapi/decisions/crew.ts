@@ -11,6 +11,8 @@ import type { KeepWarmHours, Policy, Resources } from '../../cmdb/records.ts';
 import { keptReason } from './keep-warm.ts';
 import { sameResources, wantedReplicas, wantedResources, type Decided } from './size.ts';
 
+const DEPLOYED = 'a new revision was deployed';
+
 export interface Member {
   readonly id: string;
   /** `changing`: it is being woken or put to rest, and nothing else can be done with it meanwhile. */
@@ -92,6 +94,8 @@ export function decideCrew(input: CrewInput, nowMs: number): CrewDecision {
   const target = wantedReplicas(policy, size, count > 0 || isAwaited || isKept);
   const { goers, sleepers } = sortSleepers(input, Math.max(0, policy.maxReplicas - count), nowMs);
   const lacking = target - count;
+  const superseded = members.filter((member) => isSuperseded(input, member));
+  const upToDate = awake.filter((member) => !superseded.includes(member));
   const woken = lacking > 0 ? sleepers.slice(0, lacking) : [];
   const missing = Math.max(0, lacking - woken.length);
   const mayStart = nowMs >= input.startNotBeforeMs;
@@ -100,7 +104,8 @@ export function decideCrew(input: CrewInput, nowMs: number): CrewDecision {
 
   const actions: CrewAction[] = [
     ...goers,
-    ...tooMany(input, awake, -lacking, nowMs),
+    ...superseded.map(({ id }): CrewAction => ({ do: 'retire', id, reason: DEPLOYED })),
+    ...tooMany(input, upToDate, target, nowMs),
     ...(mayWake ? woken : []).map(({ id }): CrewAction => ({ do: 'wake', id, reason })),
     ...Array.from({ length: mayStart ? missing : 0 }, (): CrewAction => ({ do: 'start', reason })),
   ];
@@ -170,16 +175,16 @@ function sortSleepers(
  * Scaling in. Those that are not ready yet go first. The balancer keeps the others equally loaded, so it is not the load
  * that tells them apart: first goes who would have to be replaced next, which saves a start. As many stay ready as are wanted.
  */
-function tooMany(input: CrewInput, awake: readonly Member[], surplus: number, nowMs: number): CrewAction[] {
+function tooMany(input: CrewInput, awake: readonly Member[], target: number, nowMs: number): CrewAction[] {
+  const surplus = awake.length + input.placing - target;
   if (surplus <= 0) return [];
-  const reason = wantedReason(awake.length + input.placing - surplus);
+  const reason = wantedReason(target);
   const starting = awake.filter(({ state }) => state === 'starting').toReversed();
   const ready = awake
     .filter(({ state }) => state === 'ready')
     .toSorted(byWorth(input, nowMs))
     .toReversed();
-  const wanted = awake.length + input.placing - surplus;
-  const spare = Math.max(0, ready.length - wanted);
+  const spare = Math.max(0, ready.length - target);
   return [
     ...starting.slice(0, surplus),
     ...ready.slice(0, Math.min(spare, Math.max(0, surplus - starting.length))),
@@ -240,13 +245,18 @@ function decideRest(
   };
 }
 
+/** It starts, and something else was deployed meanwhile: nobody is to be served by it. Its place is free when it is gone. */
+function isSuperseded({ revisionId }: CrewInput, member: Member): boolean {
+  return member.state === 'starting' && member.revisionId !== revisionId;
+}
+
 /** Why this container is no longer what should run; undefined when it is. */
 function outdated(
   { revisionId, policy, size, canResize }: CrewInput,
   member: Member,
   nowMs: number,
 ): string | undefined {
-  if (member.revisionId !== revisionId) return 'a new revision was deployed';
+  if (member.revisionId !== revisionId) return DEPLOYED;
   if (!canResize && !sameResources(member.resources, wantedResources(policy, size)))
     return 'another size is wanted of it';
   if (member.expiresAtMs !== null && nowMs >= member.expiresAtMs) return 'it has reached its lifetime';
