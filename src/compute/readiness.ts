@@ -27,13 +27,28 @@ export interface ReadinessOptions {
   readonly signal: AbortSignal;
 }
 
+/**
+ * What became of a connection. `refused`: nothing listens there, or there is no way. `silent`: neither yes nor no came, as from a
+ * container whose backlog is full.
+ */
+export type Reached = 'accepted' | 'refused' | 'silent';
+
 export interface Readiness {
   /** Errors: `start_failed`, saying what the last attempt met; else the signal's reason. */
   waitUntilListening(target: ReadinessTarget, options: ReadinessOptions): Promise<void>;
+
+  /** Tries until a connection is accepted; else tells what the last attempt met. Errors: the signal's reason. */
+  reach(address: Address, options: ReadinessOptions): Promise<Reached>;
 }
 
-/** What an attempt met; undefined when the container is ready. */
-type Obstacle = string | undefined;
+/** What an attempt met. */
+interface Obstacle {
+  readonly what: string;
+  readonly isSilence: boolean;
+}
+
+/** Resolves to nothing when the container is ready. */
+type Look = (attempt: Attempt, probe: Probe) => Promise<Obstacle | undefined>;
 
 interface Attempt {
   readonly clock: Clock;
@@ -41,17 +56,14 @@ interface Attempt {
   readonly leftMs: number;
   readonly signal: AbortSignal;
   /** What the attempt before met: one that is cut short knows no better. */
-  readonly before: Obstacle;
+  readonly before: Obstacle | undefined;
 }
 
 /** Looks over the network. An HTTP probe is ready at a status of 200–399; redirects are not followed, bodies not read. */
 export function tcpReadiness(clock: Clock): Readiness {
-  return {
-    waitUntilListening: ({ address, probe }, options) =>
-      retry(clock, address, options, (attempt) =>
-        probe.type === 'tcp' ? tryConnect(attempt) : tryProbe(attempt, probe.path),
-      ),
-  };
+  return readiness(clock, (attempt, probe) =>
+    probe.type === 'tcp' ? tryConnect(attempt) : tryProbe(attempt, probe.path),
+  );
 }
 
 /** Asks the simulated engine instead of the network. */
@@ -59,53 +71,66 @@ export function simulatedReadiness(
   engine: { listening(address: Address): boolean },
   clock: Clock,
 ): Readiness {
-  return {
-    waitUntilListening: ({ address }, options) =>
-      retry(clock, address, options, () =>
-        Promise.resolve(engine.listening(address) ? undefined : nothingListened(address)),
-      ),
-  };
-}
-
-async function retry(
-  clock: Clock,
-  address: Address,
-  { timeoutMs, signal }: ReadinessOptions,
-  look: (attempt: Attempt) => Promise<Obstacle>,
-): Promise<void> {
-  const untilMs = clock.monotonicMs() + timeoutMs;
-  let before: Obstacle;
-  for (let intervalMs = FIRST_INTERVAL_MS; ; intervalMs = Math.min(intervalMs * 2, MAX_INTERVAL_MS)) {
-    signal.throwIfAborted();
-    const leftMs = untilMs - clock.monotonicMs();
-    if (leftMs <= 0) break;
-    before = await look({ clock, address, leftMs, signal, before });
-    if (before === undefined) return;
-    await sleep(clock, Math.min(intervalMs, Math.max(0, untilMs - clock.monotonicMs())), signal);
-  }
-  throw new PlatformError(
-    'start_failed',
-    `${before ?? nothingListened(address)} within ${Math.round(timeoutMs)} ms`,
-    {
-      hint: 'The app has to listen on its port (on the process engine: the one in PORT), and its probe to answer 200–399.',
-    },
+  return readiness(clock, ({ address }) =>
+    Promise.resolve(engine.listening(address) ? undefined : nothingListened(address)),
   );
 }
 
-function nothingListened({ port }: Address): string {
-  return `nothing listened on port ${port}`;
+function readiness(clock: Clock, look: Look): Readiness {
+  return {
+    async waitUntilListening(target, options) {
+      const obstacle = await retry(clock, target, options, look);
+      if (obstacle === undefined) return;
+      throw new PlatformError('start_failed', `${obstacle.what} within ${Math.round(options.timeoutMs)} ms`, {
+        hint: 'The app has to listen on its port (on the process engine: the one in PORT), and its probe to answer 200–399.',
+      });
+    },
+
+    async reach(address, options) {
+      const obstacle = await retry(clock, { address, probe: { type: 'tcp' } }, options, look);
+      if (obstacle === undefined) return 'accepted';
+      return obstacle.isSilence ? 'silent' : 'refused';
+    },
+  };
 }
 
-function tryConnect({ clock, address, leftMs, signal, before }: Attempt): Promise<Obstacle> {
+/** What the last attempt met; undefined as soon as one met nothing. */
+async function retry(
+  clock: Clock,
+  { address, probe }: ReadinessTarget,
+  { timeoutMs, signal }: ReadinessOptions,
+  look: Look,
+): Promise<Obstacle | undefined> {
+  const untilMs = clock.monotonicMs() + timeoutMs;
+  let before: Obstacle | undefined;
+  for (let intervalMs = FIRST_INTERVAL_MS; ; intervalMs = Math.min(intervalMs * 2, MAX_INTERVAL_MS)) {
+    signal.throwIfAborted();
+    const leftMs = untilMs - clock.monotonicMs();
+    if (leftMs <= 0) return before ?? nothingListened(address);
+    before = await look({ clock, address, leftMs, signal, before }, probe);
+    if (before === undefined) return undefined;
+    await sleep(clock, Math.min(intervalMs, Math.max(0, untilMs - clock.monotonicMs())), signal);
+  }
+}
+
+function nothingListened({ port }: Address): Obstacle {
+  return { what: `nothing listened on port ${port}`, isSilence: false };
+}
+
+function nothingAnswered({ port }: Address): Obstacle {
+  return { what: `port ${port} did not answer`, isSilence: true };
+}
+
+function tryConnect({ clock, address, leftMs, signal, before }: Attempt): Promise<Obstacle | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ host: address.host, port: address.port });
-    const settle = (obstacle: Obstacle) => {
+    const settle = (obstacle: Obstacle | undefined) => {
       cancel();
       signal.removeEventListener('abort', giveUp);
       socket.destroy();
       resolve(obstacle);
     };
-    const giveUp = () => settle(before ?? nothingListened(address));
+    const giveUp = () => settle(before ?? nothingAnswered(address));
     const cancel = clock.after(Math.min(leftMs, CONNECT_TIMEOUT_MS), giveUp);
     signal.addEventListener('abort', giveUp, { once: true });
     socket.once('connect', () => settle(undefined));
@@ -113,7 +138,10 @@ function tryConnect({ clock, address, leftMs, signal, before }: Attempt): Promis
   });
 }
 
-function tryProbe({ clock, address, leftMs, signal, before }: Attempt, path: string): Promise<Obstacle> {
+function tryProbe(
+  { clock, address, leftMs, signal, before }: Attempt,
+  path: string,
+): Promise<Obstacle | undefined> {
   return new Promise((resolve) => {
     const probe = request({
       ...address,
@@ -123,7 +151,7 @@ function tryProbe({ clock, address, leftMs, signal, before }: Attempt, path: str
     });
     const name = `GET ${path} on port ${address.port}`;
     let obstacle = nothingListened(address);
-    const settle = (met: Obstacle) => {
+    const settle = (met: Obstacle | undefined) => {
       cancel();
       signal.removeEventListener('abort', giveUp);
       probe.destroy();
@@ -134,12 +162,14 @@ function tryProbe({ clock, address, leftMs, signal, before }: Attempt, path: str
     signal.addEventListener('abort', giveUp, { once: true });
     probe.once('socket', (socket) =>
       socket.once('connect', () => {
-        obstacle = `${name} got no answer`;
+        obstacle = { what: `${name} got no answer`, isSilence: true };
       }),
     );
     probe.once('response', ({ statusCode = 0 }) =>
       settle(
-        statusCode >= 200 && statusCode < 400 ? undefined : `${name} answered ${statusCode}, not 200–399,`,
+        statusCode >= 200 && statusCode < 400
+          ? undefined
+          : { what: `${name} answered ${statusCode}, not 200–399,`, isSilence: false },
       ),
     );
     probe.on('error', () => settle(obstacle));

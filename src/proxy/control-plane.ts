@@ -110,8 +110,8 @@ export interface ControlPlane {
   activate(appId: string): Promise<Activation>;
 
   /**
-   * An endpoint refused or broke a connection: look whether it still lives. One that refused gets no request until a later
-   * `endpoints` or `activate` names it.
+   * An endpoint refused a connection, broke it or did not answer: look whether it still lives. One that refused gets no request
+   * until a later `endpoints` or `activate` names it.
    */
   suspect(containerId: string): void;
 

@@ -10,7 +10,7 @@ import type { ArrivedRequest, ClientWay, OpenExchange, OutgoingAnswer } from './
 import type { ExchangeContext, ExchangeOptions, UpgradeOffer } from './exchange-context.ts';
 import { waitHeaders } from './cold-headers.ts';
 import { countError, countStandIn, countStatus } from './counters.ts';
-import { isLocalFailure, upstreamFailure } from './failures.ts';
+import { connectFailure, isLocalFailure, upstreamFailure } from './failures.ts';
 import { hasToken, requestHeaders, responseHeaders } from './forward-headers.ts';
 import type { Guest } from './guests.ts';
 import { HttpNote } from './http-note.ts';
@@ -206,7 +206,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
   #connectFailed(lease: Lease, error: Error): void {
     this.#attempt = undefined;
     if (isLocalFailure(error)) this.#refuse(upstreamFailure(error, lease.endpoint.containerId));
-    else this.#await(lease.fail('connect'));
+    else this.#await(lease.fail(connectFailure(error)));
   }
 
   #broken(lease: Lease, head: RequestHead, error: Error, stale: boolean): void {

@@ -1,6 +1,7 @@
 /** Every way in which a connection can fail, as the error that the client is told: one table for each side. */
-import { PlatformError } from '../errors.ts';
+import { isPlatformError, PlatformError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { ConnectFailure } from './lease.ts';
 
 /** Failures of this process, not of the container it wanted to reach. */
 const LOCAL = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
@@ -13,6 +14,11 @@ export function errorCode(thrown: unknown): string | undefined {
 /** Whether it says nothing about the container: another one could not be reached either. */
 export function isLocalFailure(thrown: unknown): boolean {
   return LOCAL.has(errorCode(thrown) ?? '');
+}
+
+/** Why no connection came about. */
+export function connectFailure(thrown: unknown): ConnectFailure {
+  return isPlatformError(thrown, 'upstream_timeout') ? 'silent' : 'refused';
 }
 
 /** What went wrong between us and the container. */

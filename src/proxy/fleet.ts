@@ -22,7 +22,7 @@ import { HoldQueue } from './hold-queue.ts';
 import type { HoldBudget } from './hold-queue.ts';
 import { LatencyHistogram } from './latency.ts';
 import { Lease } from './lease.ts';
-import type { AcquireRequest, ColdStart, Flight, LeaseGiver, Wait } from './lease.ts';
+import type { AcquireRequest, ColdStart, ConnectFailure, Flight, LeaseGiver, Wait } from './lease.ts';
 import { DelayedRefusals, RefusalPace } from './refusal-pace.ts';
 import { shuttingDown } from './refusals.ts';
 import type { SlotShares } from './slot-shares.ts';
@@ -249,20 +249,24 @@ export class Fleet implements LeaseGiver {
     if (upstream.watched) this.#options.shares?.freed(upstream.containerId);
   }
 
-  connectFailed(lease: Lease): Promise<Lease> {
+  connectFailed(lease: Lease, why: ConnectFailure): Promise<Lease> {
     const { upstream, route, request, wait } = lease;
-    if (upstream.usable) {
+    // One that is busy goes on serving the others while somebody looks.
+    if (why === 'silent') this.suspected(upstream);
+    else if (upstream.usable) {
       // Nobody else is sent there, nor is the slot that comes free here given to the next, until it is named again.
       upstream.disable();
       this.#options.onRetire(upstream.containerId);
-      this.#options.control.suspect(upstream.containerId);
+      this.suspected(upstream);
     }
     lease.release();
     if (wait?.retry === true)
       return Promise.reject(
-        new PlatformError('upstream_broken', `no container of ${route.appName} accepted a connection`, {
-          retryAfterMs: 1_000,
-        }),
+        new PlatformError(
+          why === 'silent' ? 'upstream_timeout' : 'upstream_broken',
+          `no container of ${route.appName} accepted a connection`,
+          { retryAfterMs: 1_000 },
+        ),
       );
     if (this.#closed) return Promise.reject(shuttingDown());
     this.#retries++;

@@ -65,12 +65,15 @@ export interface ColdStart {
   readonly held: number;
 }
 
+/** `refused`: nothing listens there, or there is no way. `silent`: there was no answer in time; the container may be busy. */
+export type ConnectFailure = 'refused' | 'silent';
+
 /** What a lease asks of whoever gave it. */
 export interface LeaseGiver {
   /** `atMs`: on the monotonic clock; left out: now. */
   released(lease: Lease, atMs?: number): void;
   /** Releases the lease as well. */
-  connectFailed(lease: Lease): Promise<Lease>;
+  connectFailed(lease: Lease, why: ConnectFailure): Promise<Lease>;
   suspected(upstream: Upstream): void;
   answered(lease: Lease, cold: ColdStart): void;
 }
@@ -138,9 +141,10 @@ export class Lease implements Work {
 
   /**
    * No connection came about, so nothing was sent: gives the slot back, has the container looked at, and waits for a
-   * place elsewhere: another container, or a fresh activation. Once; the second time it rejects with `upstream_broken`.
+   * place elsewhere: another container, or a fresh activation. Once; the second time it rejects with `upstream_broken`, or
+   * `upstream_timeout` where it was `silent`.
    */
-  fail(_why: 'connect'): Promise<Lease> {
-    return this.#giver.connectFailed(this);
+  fail(why: ConnectFailure): Promise<Lease> {
+    return this.#giver.connectFailed(this, why);
   }
 }

@@ -1,6 +1,7 @@
 import type { RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { fullBacklog } from '../support/full-backlog.ts';
 import { exchangeRaw, RawClient } from '../support/raw-http.ts';
 import { activation, ScriptedControlPlane } from '../support/scripted-control-plane.ts';
 import { ask, testProxy } from '../support/upstreams-proxy.ts';
@@ -101,6 +102,19 @@ describe('a client that goes away', () => {
     client.socket.destroy();
     await until('the app to know', () => outcome !== '');
     expect(outcome).toBe('broken off');
+  });
+});
+
+describe('an app that is too busy to accept a connection', () => {
+  it('is tried twice, then the client is told that it takes too long', async () => {
+    await using busy = await fullBacklog();
+    await using proxy = await testProxy({ limits: { connectTimeoutMs: 50 } });
+    const endpoint = { containerId: 'ctr_1', host: busy.host, port: busy.port, concurrencyLimit: 10 };
+    proxy.control.app('a', { activate: async () => activation([endpoint], 'warm') });
+    const answer = await ask(proxy);
+    expect([answer.status, answer.headers['mayfly-error']]).toEqual([504, 'upstream_timeout']);
+    expect(proxy.control.suspected).toEqual(['ctr_1', 'ctr_1']);
+    expect(proxy.control.activated).toEqual(['a']); // it is in use still
   });
 });
 

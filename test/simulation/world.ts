@@ -307,7 +307,7 @@ export class World {
       let lease = await Promise.race([leased, killed]);
       if (lease === 'killed') return lease;
       if (!this.#send(engine, lease as Lease)) {
-        lease = await Promise.race([(lease as Lease).fail('connect'), killed]);
+        lease = await Promise.race([(lease as Lease).fail('refused'), killed]);
         if (lease === 'killed') return lease;
         if (!this.#send(engine, lease as Lease)) {
           (lease as Lease).suspect();

@@ -5,6 +5,7 @@
 import type { App, Container, Event, Policy } from '../../src/cmdb/records.ts';
 import { openMemoryStore } from '../../src/cmdb/memory.ts';
 import type { Change, RetentionOptions, Store } from '../../src/cmdb/store.ts';
+import { sleep } from '../../src/clock.ts';
 import { Agent } from '../../src/compute/agent.ts';
 import type { NodeLimits } from '../../src/compute/context.ts';
 import type { Engine } from '../../src/compute/engine.ts';
@@ -47,6 +48,8 @@ export class NodeUnderTest {
   hooks: Partial<Engine> = {};
   /** While set, nothing that is looked at accepts connections. */
   isDeaf = false;
+  /** While set, nothing that is looked at accepts connections, or refuses them. */
+  isSilent = false;
   /** How often a container was looked at whether it listens. */
   looks = 0;
   /** What the data planes were told last, by app id, and how often. */
@@ -78,6 +81,7 @@ export class NodeUnderTest {
       return !this.isDeaf && engine.listening(address);
     };
     this.engine = engine;
+    const readiness = simulatedReadiness({ listening }, clock);
     this.core = createCore({ store: this.#unreliable(this.store), clock, random: () => 0.5 });
     this.agent = await Agent.open({
       node: {
@@ -87,7 +91,13 @@ export class NodeUnderTest {
       },
       engine: hooked(engine, () => this.hooks),
       core: this.core,
-      readiness: simulatedReadiness({ listening }, clock),
+      readiness: {
+        ...readiness,
+        reach: (address, options) =>
+          this.isSilent
+            ? sleep(clock, options.timeoutMs, options.signal).then(() => 'silent')
+            : readiness.reach(address, options),
+      },
       clock,
       log: silentLog,
       ...(this.#options.limits && { limits: this.#options.limits }),
@@ -189,7 +199,7 @@ export class NodeUnderTest {
     let lease: Lease | undefined;
     try {
       lease = await this.dispatcher.acquire(`${name}.test`, { bodyBytes: 0 });
-      if (!this.engine.noteRequest(lease.endpoint.containerId)) lease = await lease.fail('connect');
+      if (!this.engine.noteRequest(lease.endpoint.containerId)) lease = await lease.fail('refused');
       const { promise: aborted, resolve: abort } = Promise.withResolvers<string>();
       lease.onAbort = () => abort('upstream_broken');
       const answered = new Promise<string>(

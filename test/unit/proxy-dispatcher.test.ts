@@ -585,7 +585,7 @@ describe('a container that refuses a connection', () => {
     const asked = Array.from({ length: 4 }, () => bench.ask('a.test'));
     const refused = asked.filter(({ lease }) => lease?.endpoint.containerId === 'c1');
     expect(refused).toHaveLength(2);
-    for (const one of refused) if (one.lease) bench.track(one, one.lease.fail('connect'));
+    for (const one of refused) if (one.lease) bench.track(one, one.lease.fail('refused'));
     await settle();
     expect(asked.map(({ lease }) => lease?.endpoint.containerId)).toEqual(['c2', 'c2', 'c2', 'c2']);
     expect(bench.control.suspected).toEqual(['c1']);
@@ -601,7 +601,7 @@ describe('a container that refuses a connection', () => {
     if (app) app.activate = () => start.promise;
     const [first, second, third] = [bench.ask('a.test'), bench.ask('a.test'), bench.ask('a.test')];
     await settle();
-    for (const one of [first, second]) if (one.lease) bench.track(one, one.lease.fail('connect'));
+    for (const one of [first, second]) if (one.lease) bench.track(one, one.lease.fail('refused'));
     await settle();
     expect(bench.control.activated).toEqual(['a']);
     start.resolve(activation([endpoint('c2', 1, 2)]));
@@ -617,7 +617,7 @@ describe('a container that refuses a connection', () => {
     const asked = bench.ask('a.test');
     await settle();
     for (let attempt = 0; attempt < 2; attempt++) {
-      if (asked.lease) bench.track(asked, asked.lease.fail('connect'));
+      if (asked.lease) bench.track(asked, asked.lease.fail('refused'));
       await settle();
     }
     expect(asked.error?.code).toBe('upstream_broken');
@@ -628,11 +628,29 @@ describe('a container that refuses a connection', () => {
     const bench = new Bench();
     await bench.warm('a', endpoint('c1'), endpoint('c2'));
     const asked = bench.ask('a.test');
-    if (asked.lease) bench.track(asked, asked.lease.fail('connect'));
+    if (asked.lease) bench.track(asked, asked.lease.fail('refused'));
     await settle();
     bench.dispatcher.endpoints('a', [endpoint('c1'), endpoint('c2')]);
     const seen = new Set([0, 1, 2, 3].map(() => bench.ask('a.test').lease?.endpoint.containerId));
     expect([...seen].sort()).toEqual(['c1', 'c2']);
+  });
+});
+
+describe('a container that does not answer a connection in time', () => {
+  it('is suspected and stays in use; the request is sent once more, and has run out of time then', async () => {
+    const bench = new Bench();
+    await bench.warm('a', endpoint('c1', 1, 2));
+    const [waited, other] = [bench.ask('a.test'), bench.ask('a.test')];
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      if (waited.lease) bench.track(waited, waited.lease.fail('silent'));
+      await settle();
+      expect(bench.control.suspected).toHaveLength(attempt);
+    }
+    expect(waited.error?.code).toBe('upstream_timeout');
+    expect(other.lease?.endpoint.containerId).toBe('c1');
+    expect(bench.ask('a.test').lease?.endpoint.containerId).toBe('c1');
+    expect(bench.retired).toEqual([]);
+    expect(bench.control.activated).toEqual([]);
   });
 });
 

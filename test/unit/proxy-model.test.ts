@@ -109,7 +109,7 @@ class World {
   fail(visitor: Visitor): void {
     if (visitor.lease === undefined) return;
     const { containerId } = visitor.lease.endpoint;
-    const again = visitor.lease.fail('connect');
+    const again = visitor.lease.fail('refused');
     this.limits.set(containerId, undefined);
     visitor.state = 'waiting';
     visitor.lease = undefined;

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { simulatedReadiness, tcpReadiness } from '../../src/compute/readiness.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { fullBacklog } from '../support/full-backlog.ts';
 import { until } from '../support/until.ts';
 
 const TCP = { type: 'tcp' } as const;
@@ -138,6 +139,23 @@ describe('readiness over the network', () => {
       { timeoutMs: 60_000, signal: exit.signal },
     );
     await expect(waiting).rejects.toThrow('it has exited');
+  });
+});
+
+describe('what is reached of an address', () => {
+  const readiness = tcpReadiness(systemClock);
+  const reach = (port: number, timeoutMs: number) =>
+    readiness.reach({ host: '127.0.0.1', port }, { timeoutMs, signal: never() });
+
+  it('tells one that accepts from one that refuses, and from one that is too busy to do either', async () => {
+    const server = createServer((socket) => socket.end());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    expect(await reach(port, 10_000)).toBe('accepted');
+    await new Promise((resolve) => server.close(resolve));
+    expect(await reach(port, 60)).toBe('refused');
+    await using busy = await fullBacklog();
+    expect(await reach(busy.port, 60)).toBe('silent');
   });
 });
 

@@ -62,6 +62,48 @@ describe('a suspected container', () => {
     expect(failed).toMatchObject({ containerId: id, reason: 'it does not accept connections any more' });
   });
 
+  it('that runs and lets connections wait is busy: it stays in use, however long it is so now and then', async () => {
+    const node = await ready({ idlePauseMs: null, idleStopMs: null });
+    const id = current(node);
+    for (let burst = 0; burst < 5; burst++) {
+      node.isSilent = true;
+      node.agent.suspect(id);
+      await node.clock.advance(40_000);
+      expect([...node.endpoints.values()][0]).toMatchObject([{ containerId: id }]);
+      node.isSilent = false;
+      await node.clock.advance(40_000);
+    }
+    expect(await node.visited('hello')).toBe('answered');
+    expect(await node.states()).toEqual(['ready']);
+    expect(node.count('started')).toBe(1);
+  });
+
+  it('that lets all of them wait for a minute hangs, and is replaced, which is no failed start', async () => {
+    const node = await ready({ idlePauseMs: null, idleStopMs: null });
+    const id = current(node);
+    node.isSilent = true;
+    node.agent.suspect(id);
+    await node.clock.advance(2 * MINUTE);
+    node.isSilent = false;
+    expect(node.alive()).toEqual([]);
+    const [failed] = await node.events('container.failed');
+    expect(failed?.reason).toMatch(/^it runs, and has not accepted a connection for \d+ ms$/);
+    expect(await node.visited('hello')).toBe('answered');
+    expect(await node.events('app.start_backoff')).toEqual([]);
+  });
+
+  it('that slept since it let connections wait is not held to have hung all the while', async () => {
+    const node = await ready({ idlePauseMs: 4_000, idleStopMs: null });
+    node.isSilent = true;
+    node.agent.suspect(current(node));
+    await node.clock.advance(5 * MINUTE);
+    expect(await node.states()).toEqual(['paused']);
+    expect(await node.visited('hello')).toBe('answered');
+    node.agent.suspect(current(node));
+    await node.clock.advance(1_500);
+    expect(await node.states()).toEqual(['ready']);
+  });
+
   it('keeps no visitor waiting for ever: whoever asks meanwhile waits for the look', async () => {
     const node = await ready();
     const [{ appId, id } = { appId: '', id: '' }] = await node.containers();

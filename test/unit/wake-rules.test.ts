@@ -160,7 +160,7 @@ describe('a request that does not wake its app', () => {
     const bench = new Bench();
     bench.dispatcher.endpoints('a', [endpoint('c1')]);
     const { lease } = await bench.ask(question('/healthz'));
-    const again = lease?.fail('connect');
+    const again = lease?.fail('refused');
     bench.started.resolve(activation([endpoint('c2')]));
     expect((await again)?.endpoint.containerId).toBe('c2');
   });

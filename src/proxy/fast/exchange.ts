@@ -5,7 +5,7 @@
  */
 import { PlatformError } from '../../errors.ts';
 import { countError, countStandIn, countStatus } from '../counters.ts';
-import { isLocalFailure, upstreamFailure } from '../failures.ts';
+import { connectFailure, isLocalFailure, upstreamFailure } from '../failures.ts';
 import type { Guest } from '../guests.ts';
 import { BY_LENGTH, NO_BODY } from '../http1/framing.ts';
 import { HEAD, isIdempotent } from '../http1/methods.ts';
@@ -269,7 +269,7 @@ export class Exchange implements AcquireRequest, Asker {
       return;
     }
     this.#lease = undefined;
-    this.#hold(lease.fail('connect'));
+    this.#hold(lease.fail(connectFailure(error)));
   }
 
   broken(why: Error | Refusal | undefined): void {
