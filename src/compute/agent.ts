@@ -285,7 +285,7 @@ export class Agent implements ControlPlane, NodeGateway {
   }
 
   async #carryOut(adoption: Adoption): Promise<void> {
-    const { core, engine } = this.#context;
+    const { core } = this.#context;
     switch (adoption.action) {
       case 'adopt': {
         const { container, as, address } = adoption;
@@ -300,24 +300,36 @@ export class Agent implements ControlPlane, NodeGateway {
       }
       case 'end': {
         const { container, reason } = adoption;
-        await engine.remove(container.id);
         // The table leads from every living state to `failed`; only a start or a drain that was cut off is no failure.
         const blameless = container.state !== 'ready' && container.state !== 'paused';
-        await core.report(container.id, { state: blameless ? 'stopped' : 'failed', reason });
-        await core.forget(container.id);
+        const state = blameless ? 'stopped' : 'failed';
+        if (await this.#removed(container.id)) {
+          await core.report(container.id, { state, reason });
+          await core.forget(container.id);
+        } else this.#supervisor(container.appId).adoptEnding(container, state, reason);
         return;
       }
       case 'keep':
-        // Its end is told before it is done, and a kill -9 may have come between the two.
-        await engine.stop(adoption.container.id, 0);
         this.#supervisor(adoption.container.appId).adoptEnded(adoption.container);
         return;
       case 'forget':
         await core.forget(adoption.container.id);
         return;
       case 'removeStray':
-        await engine.remove(adoption.containerId);
+        await this.#removed(adoption.containerId);
         return;
+    }
+  }
+
+  /** One that cannot be removed at this moment keeps nobody from starting. */
+  async #removed(containerId: string): Promise<boolean> {
+    const { engine, log } = this.#context;
+    try {
+      await engine.remove(containerId);
+      return true;
+    } catch (thrown) {
+      log.warn({ containerId, err: thrown }, 'what was found of a container could not be removed');
+      return false;
     }
   }
 

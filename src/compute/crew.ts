@@ -163,9 +163,13 @@ export class Crew {
     this.#context.outbox.report(live.id, { state, reason, figures });
   }
 
-  /** Takes over the remains of one that ended before this program started. */
+  /** Takes over the remains of one whose end was told before this program started; done it need not be. */
   adoptEnded(container: Container): void {
-    this.#keep(this.add(container, 'ended'));
+    const live = this.add(container, 'ending');
+    live.gone = this.#own('end', live, async () => {
+      await stop(this.#context, live, 0, this.#giveUp.signal);
+      this.#keep(live);
+    });
   }
 
   delete(reason: string): void {

@@ -131,6 +131,10 @@ export class Supervisor {
     this.#crew.adoptEnded(container);
   }
 
+  adoptEnding(container: Container, state: 'stopped' | 'failed', reason: string): void {
+    this.#crew.fail(this.#crew.add(container, 'ending'), state, reason);
+  }
+
   /** All containers of the app that ran before are known. */
   tookOver(): void {
     this.#isTakingOver = false;

@@ -137,6 +137,41 @@ describe('while the engine is away', () => {
     expect(await node.visited('other')).toBe('answered');
   });
 
+  it('a container that cannot be removed, or stopped, keeps no node from starting, and goes later', async () => {
+    const node = await new NodeUnderTest().boot();
+    const names = ['crashed', 'ended', 'unknown', 'serving'];
+    for (const name of names) {
+      await node.createApp(name, { idlePauseMs: null, idleStopMs: null });
+      expect(await node.visited(name)).toBe('answered');
+    }
+    const [crashed = '', ended = '', unknown = '', serving = ''] = node.alive();
+    const here = () => node.machine.list().map(({ spec }) => spec.containerId);
+    await node.close({ leaveRunning: true });
+    node.machine.find(crashed)?.crash(1);
+    await node.core.report(ended, { state: 'failed', reason: 'its end was told, and not done' });
+    await node.store.commit([{ op: 'delete', kind: 'container', id: unknown }]);
+
+    node.hooks = { remove: away, stop: away };
+    await node.boot();
+    expect(await node.visited('serving')).toBe('answered');
+    expect((await node.containers()).map(({ id, state }) => [id, state])).toEqual([
+      [crashed, 'failed'],
+      [ended, 'failed'],
+      [serving, 'ready'],
+    ]);
+    expect(here()).toHaveLength(4);
+
+    node.hooks = {};
+    await node.clock.advance(MINUTE);
+    expect(node.alive()).toEqual([unknown, serving]);
+    await node.clock.advance(15 * MINUTE);
+    expect((await node.containers()).map(({ id }) => id)).toEqual([serving]);
+    expect(here()).toEqual([unknown, serving]);
+    await node.close({ leaveRunning: true });
+    await node.boot();
+    expect(here()).toEqual([serving]);
+  });
+
   it('remains that cannot be removed stay recorded until they can', async () => {
     const node = await ready({ idlePauseMs: 1_000, idleStopMs: 2_000 });
     await node.clock.advance(5_000);
