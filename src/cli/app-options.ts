@@ -2,12 +2,10 @@
  * What an app is, as options of `apps create`, `apps update` and `deploy`. They only translate: what is allowed is for
  * the server to say, which names the field.
  */
-import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import type { DeployBody, PatchAppBody } from '../coreapi/schema.ts';
-import type { Context } from './context.ts';
 import { UsageError } from './exit-codes.ts';
 import { parsePolicy, POLICY_FIELDS } from './policy-options.ts';
 
@@ -30,7 +28,6 @@ export interface AppOptions {
 }
 
 const PROTOCOLS = ['http1', 'h2c'] as const;
-const MAX_FILE_BYTES = 1024 * 1024;
 
 function collect(value: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), value];
@@ -136,39 +133,4 @@ function parseProbe(text: string): { type: 'tcp' } | { type: 'http'; path: strin
   if (text === 'tcp') return { type: 'tcp' };
   if (text.startsWith('/')) return { type: 'http', path: text };
   throw new UsageError(`--probe ${text}: must be tcp, or a path such as /healthz`);
-}
-
-/**
- * An app from a JSON file, or from stdin (`-`). Its `cwd` is relative to the folder of the file, so that the file can
- * stand beside the program it tells of. Errors: UsageError.
- */
-export async function readAppFile(path: string, context: Context): Promise<Record<string, unknown>> {
-  const name = path === '-' ? 'stdin' : path;
-  let content: unknown;
-  try {
-    content = JSON.parse(path === '-' ? await readAll(context) : await readFile(path, 'utf8'));
-  } catch (thrown) {
-    if (thrown instanceof UsageError) throw thrown;
-    throw new UsageError(
-      `--file ${name} cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
-    );
-  }
-  if (typeof content !== 'object' || content === null || Array.isArray(content)) {
-    throw new UsageError(`--file ${name} must hold one JSON object`);
-  }
-  const app = content as Record<string, unknown>;
-  if (typeof app['cwd'] !== 'string') return app;
-  return { ...app, cwd: resolve(path === '-' ? '.' : dirname(path), app['cwd']) };
-}
-
-async function readAll(context: Context): Promise<string> {
-  const pieces: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const piece of context.io.stdin) {
-    const bytes = Buffer.from(piece);
-    sizeBytes += bytes.length;
-    if (sizeBytes > MAX_FILE_BYTES) throw new UsageError('--file stdin is larger than 1 MiB');
-    pieces.push(bytes);
-  }
-  return Buffer.concat(pieces).toString('utf8');
 }

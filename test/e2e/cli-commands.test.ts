@@ -219,6 +219,35 @@ describe('apps', () => {
     });
   });
 
+  test('keep what their file says beside an option, and lose its image to a folder', async () => {
+    const policy = {
+      wake: { perMinute: 3, ignore: [{ path: '/healthz' }] },
+      concurrency: { target: 5, limit: 7 },
+      boost: { cpu: 1 },
+    };
+    const stdin = JSON.stringify({ name: 'hello', image: 'mayfly/hello', env: { A: '1' }, policy });
+    await ok(
+      [
+        ...['apps', 'create', '--file', '-', '--env', 'B=2', '--policy', 'wake.waitingPage=true'],
+        ...['--policy', 'concurrency.target=6', '--policy', 'boost.afterReadyMs=2s'],
+      ],
+      { stdin },
+    );
+    expect(JSON.parse(await ok(['apps', 'show', 'hello', '--json']))).toMatchObject({
+      revision: { env: { A: '1', B: '2' } },
+      policy: {
+        wake: { perMinute: 3, ignore: [{ path: '/healthz' }], waitingPage: true },
+        concurrency: { target: 6, limit: 7 },
+        boost: { cpu: 1, afterReadyMs: 2_000 },
+      },
+    });
+
+    await ok(['apps', 'create', 'plain', '--file', '-', '--cwd', '/srv', '--', 'serve'], { stdin });
+    expect(JSON.parse(await ok(['apps', 'show', 'plain', '--json']))).toMatchObject({
+      revision: { image: null, command: ['serve'], cwd: '/srv' },
+    });
+  });
+
   test('come from stdin', async () => {
     const stdin = JSON.stringify({ name: 'piped', hosts: ['p.localhost'], image: 'x' });
     expect(await ok(['apps', 'create', '--file', '-'], { stdin })).toBe(

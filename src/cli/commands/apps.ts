@@ -1,6 +1,7 @@
 /** `mayfly apps …` and `mayfly deploy`: what exists, and what it is made of. */
 import type { Command } from 'commander';
 import type { AppView, CreateAppBody } from '../../coreapi/schema.ts';
+import { readAppFile, withOptions } from '../app-file.ts';
 import {
   addHostOption,
   addNeedOption,
@@ -8,7 +9,6 @@ import {
   addRevisionOptions,
   addUnsetEnvOption,
   appFields,
-  readAppFile,
   revisionFields,
 } from '../app-options.ts';
 import type { AppOptions } from '../app-options.ts';
@@ -45,7 +45,7 @@ function addCreate(apps: Command, context: Context): void {
     .action(async (name: string | undefined, words: string[], options: Options) => {
       const file = options.file === undefined ? {} : await readAppFile(options.file, context);
       const given = { ...(name !== undefined && { name }), ...appFields(options, words) };
-      const body = merge({ hosts: [], ...file }, given);
+      const body = withOptions({ hosts: [], ...file }, given);
       if (body['name'] === undefined)
         throw new UsageError('the app has no name', 'mayfly apps create NAME …');
       const app = await withProgress(context, name ?? 'the app', (show) =>
@@ -201,24 +201,6 @@ async function withProgress<T>(
   } finally {
     line.end();
   }
-}
-
-/** Options win over the file; of `env` and `policy`, field by field. */
-function merge(file: Record<string, unknown>, given: Record<string, unknown>): Record<string, unknown> {
-  const merged = { ...file, ...given };
-  for (const key of ['env', 'policy']) {
-    if (isObject(file[key]) && isObject(given[key])) merged[key] = { ...file[key], ...given[key] };
-  }
-  // An image in an option replaces the file's command, which ran without one.
-  if (given['image'] !== undefined && file['image'] === undefined) {
-    if (given['command'] === undefined) delete merged['command'];
-    if (given['cwd'] === undefined) delete merged['cwd'];
-  }
-  return merged;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function workload({ revision }: AppView): string {
