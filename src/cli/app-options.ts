@@ -91,6 +91,24 @@ export function addUnsetEnvOption(command: Command): Command {
     .option('--no-read-only', 'its root file system can be written');
 }
 
+/**
+ * What a command line with a program names and runs: only words after `--` are the program's, one before it is more
+ * likely half of an option. Errors: UsageError.
+ */
+export function nameAndProgram(
+  { args }: Command,
+  argv: readonly string[],
+): { name: string | undefined; words: readonly string[] } {
+  const dashes = argv.indexOf('--');
+  const words = dashes < 0 ? [] : argv.slice(dashes + 1);
+  const [name, stray] = args.slice(0, args.length - words.length);
+  if (stray === undefined) return { name, words };
+  throw new UsageError(
+    `${stray} is a word too many`,
+    'a program goes after --; each variable needs its own --env',
+  );
+}
+
 /** The fields that were given, as the API takes them. Errors: UsageError. */
 export function revisionFields(options: AppOptions, words: readonly string[]): DeployBody {
   const env: Record<string, string | null> = {};

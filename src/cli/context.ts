@@ -45,10 +45,13 @@ export type Style = keyof typeof STYLES;
 
 export class Context {
   readonly io: CliIo;
+  /** The words of the command line as they were typed. */
+  readonly argv: readonly string[];
   #interrupted: AbortSignal | undefined;
 
-  constructor(io: CliIo) {
+  constructor(io: CliIo, argv: readonly string[]) {
     this.io = io;
+    this.argv = argv;
   }
 
   /** Errors: UsageError where no token was given at all. */

@@ -23,7 +23,7 @@ export type { CliIo } from './context.ts';
 
 /** Runs one command line (without the program's name) and resolves to its exit code. Never rejects. */
 export async function run(argv: readonly string[], io: CliIo): Promise<number> {
-  const context = new Context(io);
+  const context = new Context(io, argv);
   let exitCode: number = EXIT.ok;
   const program = buildProgram(context, (code) => (exitCode = code));
   try {

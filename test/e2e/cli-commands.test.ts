@@ -192,6 +192,33 @@ describe('apps', () => {
     });
   });
 
+  test.each([
+    ['apps update', ['apps', 'update', 'hello', '--env', 'A=1', 'B=2'], 'B=2'],
+    ['apps update', ['apps', 'update', 'hello', 'stray', '--', 'serve'], 'stray'],
+    ['apps create', ['apps', 'create', 'other', 'mayfly/hello:2'], 'mayfly/hello:2'],
+    ['deploy', ['deploy', 'hello', 'mayfly/hello:2'], 'mayfly/hello:2'],
+  ])('%s takes no program but after --', async (_command, words, stray) => {
+    await ok(HELLO);
+    const { exitCode, stderr } = await cli(words);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 2,
+      stderr: `error: ${stray} is a word too many\nhint: a program goes after --; each variable needs its own --env\n`,
+    });
+    expect(JSON.parse(await ok(['apps', 'show', 'hello', '--json']))).toMatchObject({
+      revision: { number: 1, command: null },
+    });
+  });
+
+  test('have no name after --', async () => {
+    await ok(['apps', 'create', '--file', '-', '--', 'serve'], { stdin: '{"name":"piped","image":"x"}' });
+    expect(JSON.parse(await ok(['apps', 'show', 'piped', '--json']))).toMatchObject({
+      revision: { command: ['serve'] },
+    });
+    for (const command of [['apps', 'update'], ['deploy']]) {
+      expect(await cli([...command, '--', 'piped', 'other'])).toMatchObject({ exitCode: 2, stdout: '' });
+    }
+  });
+
   test('come from a file whose folder is relative to it, and options win over the file', async () => {
     const file = join(import.meta.dirname, '../../examples/hello/app.json');
     await ok([

@@ -9,6 +9,7 @@ import {
   addRevisionOptions,
   addUnsetEnvOption,
   appFields,
+  nameAndProgram,
   revisionFields,
 } from '../app-options.ts';
 import type { AppOptions } from '../app-options.ts';
@@ -42,12 +43,12 @@ function addCreate(apps: Command, context: Context): void {
     .argument('[command...]', 'after --: the program to run, in place of the image’s own or in --cwd');
   addClientOptions(addPolicyOption(addNeedOption(addRevisionOptions(addHostOption(command)))))
     .option('--file <file>', 'a JSON file that says all this, - for stdin; options win over it')
-    .action(async (name: string | undefined, words: string[], options: Options) => {
+    .action(async (_name: string | undefined, _words: string[], options: Options, self: Command) => {
+      const { name, words } = nameAndProgram(self, context.argv);
       const file = options.file === undefined ? {} : await readAppFile(options.file, context);
       const given = { ...(name !== undefined && { name }), ...appFields(options, words) };
       const body = withOptions({ hosts: [], ...file }, given);
-      if (body['name'] === undefined)
-        throw new UsageError('the app has no name', 'mayfly apps create NAME …');
+      if (body['name'] === undefined) throw noName('mayfly apps create NAME …');
       const app = await withProgress(context, name ?? 'the app', (show) =>
         // Whatever a file holds, the server is who judges it.
         context.client(options).createApp(body as unknown as CreateAppBody, { onProgress: show }),
@@ -119,7 +120,9 @@ function addUpdate(apps: Command, context: Context): void {
     .option('--no-needs', 'it needs no other app');
   addClientOptions(
     addPolicyOption(addUnsetEnvOption(addNeedOption(addRevisionOptions(addHostOption(command))))),
-  ).action(async (name: string, words: string[], options: Options) => {
+  ).action(async (_name: string, _words: string[], options: Options, self: Command) => {
+    const { name, words } = nameAndProgram(self, context.argv);
+    if (name === undefined) throw noName('mayfly apps update NAME …');
     const body = appFields(options, words);
     if (Object.keys(body).length === 0) {
       throw new UsageError('nothing to change was given', 'mayfly apps update --help shows what can be');
@@ -164,7 +167,9 @@ export function addDeployCommand(program: Command, context: Context): void {
     .argument('<app>', 'its name or id')
     .argument('[command...]', 'after --: another program to run');
   addClientOptions(addUnsetEnvOption(addRevisionOptions(command))).action(
-    async (name: string, words: string[], options: Options) => {
+    async (_name: string, _words: string[], options: Options, self: Command) => {
+      const { name, words } = nameAndProgram(self, context.argv);
+      if (name === undefined) throw noName('mayfly deploy APP …');
       const app = await withProgress(context, name, (show) =>
         context.client(options).deployApp(name, revisionFields(options, words), { onProgress: show }),
       );
@@ -177,6 +182,10 @@ export function addDeployCommand(program: Command, context: Context): void {
     ['another image', 'mayfly deploy hello --image mayfly/hello:2'],
     ['another setting', 'mayfly deploy hello --env GREETING=Servus'],
   ]);
+}
+
+function noName(usage: string): UsageError {
+  return new UsageError('the app has no name', usage);
 }
 
 function scaling({ scaling: { mode, cpuMax, memoryMaxBytes } }: AppView['policy']): string {
