@@ -13,9 +13,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { buildExampleImages, exampleImage, EXAMPLES } from '../examples/images.ts';
-import { renderError } from '../src/cli/exit-codes.ts';
+import { exitCodeOf, renderError } from '../src/cli/exit-codes.ts';
 import { run } from '../src/cli/main.ts';
 import { formatDuration } from '../src/cli/units.ts';
+import { readConfig } from '../src/config.ts';
 import { createClient } from '../src/coreapi/client.ts';
 import type { Client } from '../src/coreapi/client.ts';
 import type { CreateAppBody } from '../src/coreapi/schema.ts';
@@ -29,12 +30,20 @@ interface Options {
   readonly once?: boolean;
 }
 
-interface Demo {
+/** What Mayfly is told. */
+interface Plan {
   readonly engine: 'docker' | 'process';
   readonly dockerSocket: string;
   readonly proxyPort: number;
-  readonly apiUrl: string;
+  readonly apiPort: number;
   readonly token: string;
+}
+
+/** A Mayfly that is up. */
+interface Demo {
+  readonly plan: Plan;
+  readonly proxyPort: number;
+  readonly apiUrl: string;
   readonly client: Client;
 }
 
@@ -52,13 +61,16 @@ async function main(): Promise<number> {
   const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => interrupted.abort());
+  // Nobody reads on (`bin/demo | head`, a closed window): it ends as by Ctrl-C, and what is still said is lost.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => interrupted.abort());
   const folder = await mkdtemp(join(tmpdir(), 'mayfly-demo-'));
   let server: Server | undefined;
   try {
-    const demo = await plan(options);
-    server = new Server(demo, folder);
-    await server.ready(interrupted.signal);
-    await tour(demo, interrupted.signal);
+    const plan = await makePlan(options);
+    server = new Server(plan, folder);
+    const { proxyPort, apiUrl } = await server.ready(interrupted.signal);
+    const client = createClient({ url: apiUrl, token: plan.token });
+    await tour({ plan, proxyPort, apiUrl, client }, interrupted.signal);
     if (options.once) return 0;
     say('Ctrl-C stops everything and leaves nothing behind.');
     await Promise.race([aborted(interrupted.signal), server.exited]);
@@ -66,8 +78,9 @@ async function main(): Promise<number> {
     throw server.failure('Mayfly ended by itself');
   } catch (thrown) {
     if (interrupted.signal.aborted) return 130;
-    process.stderr.write(renderError(PlatformError.from(thrown)));
-    return 1;
+    const error = PlatformError.from(thrown);
+    process.stderr.write(renderError(error));
+    return exitCodeOf(error);
   } finally {
     await server?.stop();
     await rm(folder, { recursive: true, force: true });
@@ -94,16 +107,17 @@ function readOptions(): Options {
     .opts<Options>();
 }
 
-async function plan({ engine, dockerSocket, proxyPort, apiPort }: Options): Promise<Demo> {
-  const token = randomBytes(24).toString('base64url');
-  const apiUrl = `http://127.0.0.1:${apiPort ?? (await freePort(9080))}`;
+async function makePlan({ engine, dockerSocket, ...ports }: Options): Promise<Plan> {
+  const flags = {
+    proxyPort: ports.proxyPort ?? (await freePort(8080)),
+    apiPort: ports.apiPort ?? (await freePort(9080)),
+  };
+  // Checked here, where a wrong one can be named, and not by a child that does not start.
+  const { proxyPort, apiPort } = readConfig({ flags, env: {} });
   return {
+    ...{ dockerSocket, proxyPort, apiPort },
     engine: await chooseEngine(engine, dockerSocket),
-    dockerSocket,
-    proxyPort: Number(proxyPort ?? (await freePort(8080))),
-    apiUrl,
-    token,
-    client: createClient({ url: apiUrl, token }),
+    token: randomBytes(24).toString('base64url'),
   };
 }
 
@@ -155,22 +169,21 @@ async function freePort(first: number): Promise<number> {
 
 /** `mayfly up` as a child in a group of its own, so that Ctrl-C reaches the demo first. */
 class Server {
-  readonly #demo: Demo;
   readonly #child: ChildProcess;
   readonly #logPath: string;
+  #stdout = '';
   readonly exited: Promise<void>;
 
-  constructor(demo: Demo, folder: string) {
-    this.#demo = demo;
+  constructor(plan: Plan, folder: string) {
     this.#logPath = join(folder, 'mayfly.log');
     const log = createWriteStream(this.#logPath);
-    const { engine, dockerSocket, proxyPort, apiUrl, token } = demo;
+    const { engine, dockerSocket, proxyPort, apiPort, token } = plan;
     const env = Object.entries(process.env).filter(([name]) => !name.startsWith('MAYFLY_'));
     this.#child = spawn(
       join(ROOT, 'bin', 'mayfly'),
       [
         ...['up', '--data', join(folder, 'data'), '--engine', engine, '--docker-socket', dockerSocket],
-        ...['--proxy-port', String(proxyPort), '--api-port', new URL(apiUrl).port],
+        ...['--proxy-port', String(proxyPort), '--api-port', String(apiPort)],
       ],
       {
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -178,6 +191,7 @@ class Server {
         env: { ...Object.fromEntries(env), MAYFLY_OPERATOR_TOKEN: token },
       },
     );
+    this.#child.stdout?.on('data', (text) => (this.#stdout += String(text)));
     this.#child.stdout?.pipe(log, { end: false });
     this.#child.stderr?.pipe(log, { end: false });
     this.exited = new Promise((resolve) => {
@@ -186,16 +200,15 @@ class Server {
     });
   }
 
-  /** Resolves when the Core API says it can serve. */
-  async ready(signal: AbortSignal): Promise<void> {
+  /** Resolves to its addresses when it says that it is up: at its port another Mayfly could be answering. */
+  async ready(signal: AbortSignal): Promise<{ proxyPort: number; apiUrl: string }> {
     const deadlineMs = performance.now() + READY_TIMEOUT_MS;
     for (;;) {
       signal.throwIfAborted();
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null)
-        throw this.failure('Mayfly did not start');
-      const answer = await fetch(`${this.#demo.apiUrl}/readyz`).catch(() => undefined);
-      await answer?.body?.cancel();
-      if (answer?.ok) return;
+      const [, appsUrl, apiUrl] = /^ {2}apps +(\S+),[^]*^ {2}Core API +(\S+)\n/m.exec(this.#stdout) ?? [];
+      if (appsUrl !== undefined && apiUrl !== undefined)
+        return { proxyPort: Number(new URL(appsUrl).port), apiUrl };
+      if (this.#hasEnded) throw this.failure('Mayfly did not start');
       if (performance.now() > deadlineMs)
         throw this.failure(`Mayfly was not ready after ${READY_TIMEOUT_MS / 1000} s`);
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -225,9 +238,10 @@ class Server {
 }
 
 async function tour(demo: Demo, signal: AbortSignal): Promise<void> {
-  const { engine, proxyPort, client } = demo;
+  const { proxyPort, client } = demo;
+  const { engine, dockerSocket, token } = demo.plan;
   say(`Mayfly is up, with the ${engine} engine. Nothing runs yet: an app is a row in a database.`);
-  if (engine === 'docker') await buildExampleImages(demo.dockerSocket, (line) => say(dim(line)));
+  if (engine === 'docker') await buildExampleImages(dockerSocket, (line) => say(dim(line)));
   const apps = await register(client, engine);
   signal.throwIfAborted();
 
@@ -249,7 +263,7 @@ async function tour(demo: Demo, signal: AbortSignal): Promise<void> {
       stdout: process.stdout,
       stderr: process.stderr,
       stdin: process.stdin,
-      env: { ...process.env, MAYFLY_URL: demo.apiUrl, MAYFLY_TOKEN: demo.token },
+      env: { ...process.env, MAYFLY_URL: demo.apiUrl, MAYFLY_TOKEN: token },
       up: () => Promise.reject(new Error('the demo is up already')),
     });
   }
@@ -269,7 +283,7 @@ async function tour(demo: Demo, signal: AbortSignal): Promise<void> {
   say(`In a browser: ${apps.map(({ host }) => `http://${host}:${proxyPort}/`).join('  ')}`);
   say();
   say('The same with the command line, in another terminal:');
-  say(`  export MAYFLY_URL=${demo.apiUrl} MAYFLY_TOKEN=${demo.token}`);
+  say(`  export MAYFLY_URL=${demo.apiUrl} MAYFLY_TOKEN=${token}`);
   say('  bin/mayfly ps; bin/mayfly events -f; bin/mayfly logs hello -f; bin/mayfly --help');
 }
 
@@ -281,7 +295,7 @@ function phases(serverTiming: string): string {
     .join(', ');
 }
 
-async function register(client: Client, engine: Demo['engine']): Promise<{ name: string; host: string }[]> {
+async function register(client: Client, engine: Plan['engine']): Promise<{ name: string; host: string }[]> {
   const apps: { name: string; host: string }[] = [];
   for (const example of EXAMPLES) {
     const folder = join(ROOT, 'examples', example);

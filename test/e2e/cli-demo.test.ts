@@ -1,8 +1,11 @@
 /** The README's first command, as a person runs it: what it shows, and that nothing of it stays. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -34,6 +37,7 @@ class Demo {
   readonly #child: ChildProcess;
   output = '';
 
+  /** What `args` say of ports wins. */
   private constructor(engine: string, args: readonly string[], proxyPort: number, apiPort: number) {
     this.proxyPort = proxyPort;
     const ports = ['--proxy-port', String(proxyPort), '--api-port', String(apiPort)];
@@ -70,6 +74,11 @@ class Demo {
       90_000,
     );
     return this.output;
+  }
+
+  /** As by `| head`: nobody reads what it says from now on. */
+  leave(): void {
+    this.#child.stdout?.destroy();
   }
 
   /** Waits for its end, which a signal may bring about. Returns the exit code. */
@@ -159,6 +168,38 @@ test('the demo asked for Docker says how to get it where nothing answers', async
   expect(await running.end()).toBe(1);
   expect(running.output).toMatch(/^error: no Docker engine answers at .*none\.sock\nhint: /m);
   expect(await readdir(folder)).toEqual([]);
+}, 60_000);
+
+test('the demo ends when nobody reads on, and leaves nothing behind', async () => {
+  const running = await Demo.start('process');
+  await running.says('Mayfly is up');
+  const processes = descendants(running.pid);
+  expect(processes.length).toBeGreaterThan(0);
+  running.leave();
+  await running.end();
+  expect(processes.filter(lives)).toEqual([]);
+  expect(await readdir(folder)).toEqual([]);
+}, 60_000);
+
+test('the demo refuses a port that is none by its name', async () => {
+  const running = await Demo.start('process', '--proxy-port', 'abc');
+  expect(await running.end()).toBe(2);
+  expect(running.output).toMatch(/^error: --proxy-port must be .*; it is "abc"/m);
+  expect(await readdir(folder)).toEqual([]);
+}, 60_000);
+
+test('the demo takes no other server at its port for its own', async () => {
+  const other = createServer((_, response) => response.end());
+  other.listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  try {
+    const { port } = other.address() as AddressInfo;
+    const running = await Demo.start('process', '--api-port', String(port));
+    expect(await running.end()).toBe(1);
+    expect(running.output).toContain(`port ${port} is taken by another program`);
+  } finally {
+    other.close();
+  }
 }, 60_000);
 
 /** Says something over WebSocket; resolves to what the room heard. */
