@@ -16,7 +16,7 @@ export async function* jsonLines(body: ReadableStream<Uint8Array>): AsyncGenerat
     for (const line of lines) {
       if (line === '') continue;
       const item = parse(line);
-      if (isProblemLine(item)) throw fromProblem(item.problem, { status: 200 });
+      if (isProblemLine(item)) throw fromProblem(item.problem) ?? notLines();
       yield item;
     }
   }

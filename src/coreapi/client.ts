@@ -4,7 +4,7 @@
  */
 import { PlatformError } from '../errors.ts';
 import { jsonLines } from './client-stream.ts';
-import { fromProblem } from './problem.ts';
+import { fromProblem, PROBLEM_TYPE } from './problem.ts';
 import type {
   AppView,
   CertificateView,
@@ -30,6 +30,9 @@ import type {
 
 const LARGEST_PAGE = 1_000;
 
+const JSON_TYPE = 'application/json';
+const LINES_TYPE = 'application/x-ndjson';
+
 export interface ClientOptions {
   /** e.g. `http://127.0.0.1:9080`. */
   readonly url: string;
@@ -50,7 +53,8 @@ export type Progress = Omit<Extract<ChangeLine, { type: 'progress' }>, 'type'>;
 
 /**
  * Every method may fail with the errors of its endpoint, with `unauthorized`, and with `api_unavailable` when nobody
- * answers at the URL. Apps are named by name or id. A stream ends quietly when its signal aborts.
+ * answers at the URL, or somebody who is not a Core API. Apps are named by name or id. A stream ends quietly when its
+ * signal aborts.
  */
 export interface Client {
   createApp(body: CreateAppBody, options?: ChangeOptions): Promise<AppView>;
@@ -96,6 +100,7 @@ export function createClient(options: ClientOptions): Client {
 interface RequestOptions {
   readonly query?: Record<string, string | number | boolean | undefined> | undefined;
   readonly body?: unknown;
+  /** JSON unless told. */
   readonly accept?: string;
   readonly ifGeneration?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -135,9 +140,8 @@ class HttpClient implements Client {
     return this.#change('POST', appPath(app, '/deploy'), body, options);
   }
 
-  async scaleApp(app: string, body: ScaleBody): Promise<ScaleView> {
-    const response = await this.#request('POST', appPath(app, '/scale'), { body });
-    return (await this.#bodyOf(response)) as ScaleView;
+  scaleApp(app: string, body: ScaleBody) {
+    return this.#json<ScaleView>('POST', appPath(app, '/scale'), 'appName', { body });
   }
 
   async deleteApp(app: string, options: Pick<ChangeOptions, 'ifGeneration'> = {}): Promise<void> {
@@ -145,7 +149,7 @@ class HttpClient implements Client {
   }
 
   getApp(app: string) {
-    return this.#json<AppView>(appPath(app));
+    return this.#json<AppView>('GET', appPath(app), 'id');
   }
 
   listApps() {
@@ -153,7 +157,7 @@ class HttpClient implements Client {
   }
 
   appsPage(options: PageOptions = {}) {
-    return this.#json<Page<AppView>>('/v1/apps', { query: { ...options } });
+    return this.#json<Page<AppView>>('GET', '/v1/apps', 'items', { query: { ...options } });
   }
 
   listRevisions(app: string) {
@@ -164,13 +168,13 @@ class HttpClient implements Client {
     return this.#all<ContainerView>(appPath(app, '/containers'));
   }
 
-  async putCertificate(app: string, name: string, body: PutCertificateBody) {
-    const response = await this.#request('PUT', appPath(app, certificatePath(name)), { body });
-    return (await this.#bodyOf(response)) as CertificateView;
+  putCertificate(app: string, name: string, body: PutCertificateBody) {
+    const path = appPath(app, certificatePath(name));
+    return this.#json<CertificateView>('PUT', path, 'name', { body });
   }
 
   getCertificate(app: string, name: string) {
-    return this.#json<CertificateView>(appPath(app, certificatePath(name)));
+    return this.#json<CertificateView>('GET', appPath(app, certificatePath(name)), 'name');
   }
 
   async deleteCertificate(app: string, name: string): Promise<void> {
@@ -178,7 +182,8 @@ class HttpClient implements Client {
   }
 
   async listCertificates(app: string) {
-    return (await this.#json<Page<CertificateView>>(appPath(app, '/certificates'))).items;
+    const path = appPath(app, '/certificates');
+    return (await this.#json<Page<CertificateView>>('GET', path, 'items')).items;
   }
 
   listContainers() {
@@ -190,11 +195,12 @@ class HttpClient implements Client {
   }
 
   async listGrades() {
-    return (await this.#json<Page<GradeView>>('/v1/grades')).items;
+    return (await this.#json<Page<GradeView>>('GET', '/v1/grades', 'items')).items;
   }
 
   async listEvents(options: EventOptions = {}) {
-    return (await this.#json<Page<EventView>>('/v1/events', { query: { ...options } })).items;
+    const query = { ...options };
+    return (await this.#json<Page<EventView>>('GET', '/v1/events', 'items', { query })).items;
   }
 
   followEvents(options: Omit<EventOptions, 'before'> = {}, signal?: AbortSignal) {
@@ -208,7 +214,7 @@ class HttpClient implements Client {
   }
 
   openApi() {
-    return this.#json<object>('/v1/openapi.json');
+    return this.#json<{ openapi: string }>('GET', '/v1/openapi.json', 'openapi');
   }
 
   async ready(): Promise<void> {
@@ -221,12 +227,8 @@ class HttpClient implements Client {
     body: unknown,
     { onProgress, ...options }: ChangeOptions = {},
   ): Promise<AppView> {
-    if (!onProgress) {
-      const response = await this.#request(method, path, { ...options, body });
-      return (await this.#bodyOf(response)) as AppView;
-    }
-    const accept = 'application/x-ndjson';
-    const response = await this.#request(method, path, { ...options, body, accept });
+    if (!onProgress) return this.#json<AppView>(method, path, 'id', { ...options, body });
+    const response = await this.#request(method, path, { ...options, body, accept: LINES_TYPE });
     for await (const item of this.#lines(response, options.signal)) {
       const line = item as ChangeLine;
       if (line.type === 'result') return line.app;
@@ -240,21 +242,36 @@ class HttpClient implements Client {
     const all: T[] = [];
     let after: string | undefined;
     do {
-      const page = await this.#json<Page<T>>(path, { query: { limit: LARGEST_PAGE, after } });
+      const page = await this.#json<Page<T>>('GET', path, 'items', { query: { limit: LARGEST_PAGE, after } });
       all.push(...page.items);
       after = page.next ?? undefined;
     } while (after !== undefined);
     return all;
   }
 
-  async #json<T>(path: string, options?: RequestOptions): Promise<T> {
-    return (await this.#bodyOf(await this.#request('GET', path, options))) as T;
+  /** `field` is one that the answer has if a Core API gave it. */
+  async #json<T extends object>(
+    method: string,
+    path: string,
+    field: keyof T & string,
+    options?: RequestOptions,
+  ): Promise<T> {
+    const response = await this.#request(method, path, options);
+    let body: unknown;
+    try {
+      body = await response.json();
+    } catch (thrown) {
+      throw this.#brokeOff(thrown);
+    }
+    if (typeof body === 'object' && body !== null && field in body) return body as T;
+    throw this.#foreign(`its answer has no "${field}"`);
   }
 
   async *#stream(path: string, options: RequestOptions): AsyncGenerator {
     if (options.signal?.aborted) return;
     try {
-      yield* this.#lines(await this.#request('GET', path, options), options.signal);
+      const response = await this.#request('GET', path, { ...options, accept: LINES_TYPE });
+      yield* this.#lines(response, options.signal);
     } catch (thrown) {
       if (!options.signal?.aborted) throw thrown;
     }
@@ -270,9 +287,9 @@ class HttpClient implements Client {
     }
   }
 
-  /** A 2xx answer; anything else is thrown. */
+  /** A 2xx answer of a Core API, of the type that was asked for; anything else is thrown. */
   async #request(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
-    const { query = {}, body, accept = 'application/json', ifGeneration, signal } = options;
+    const { query = {}, body, accept = JSON_TYPE, ifGeneration, signal } = options;
     const url = new URL(this.#base + path);
     for (const [key, value] of Object.entries(query)) {
       if (value !== undefined) url.searchParams.set(key, String(value));
@@ -282,11 +299,13 @@ class HttpClient implements Client {
       headers: {
         authorization: `Bearer ${this.#token}`,
         accept,
-        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(body !== undefined && { 'content-type': JSON_TYPE }),
         ...(ifGeneration !== undefined && { 'if-match': `"${ifGeneration}"` }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
       ...(signal && { signal }),
+      // A change that is sent on elsewhere may arrive there as a read.
+      redirect: 'error',
     };
     let response: Response;
     try {
@@ -295,20 +314,24 @@ class HttpClient implements Client {
       signal?.throwIfAborted();
       throw this.#unreachable(thrown);
     }
-    if (response.ok) return response;
-    const retryAfterS = Number(response.headers.get('retry-after') ?? NaN);
-    throw fromProblem(await response.json().catch(() => undefined), {
-      status: response.status,
-      ...(Number.isFinite(retryAfterS) && { retryAfterMs: retryAfterS * 1_000 }),
-    });
+    const isDone = method === 'DELETE' ? response.status === 204 : response.ok && typeOf(response) === accept;
+    if (isDone) return response;
+    throw await this.#refusal(response);
   }
 
-  async #bodyOf(response: Response): Promise<unknown> {
-    try {
-      return await response.json();
-    } catch (thrown) {
-      throw this.#brokeOff(thrown);
+  /** What went wrong, as the answer tells it. */
+  async #refusal(response: Response): Promise<PlatformError> {
+    const { status } = response;
+    const type = typeOf(response);
+    if (type === PROBLEM_TYPE) {
+      const retryAfterS = Number(response.headers.get('retry-after') ?? NaN);
+      const problem = fromProblem(await response.json().catch(() => undefined), {
+        ...(Number.isFinite(retryAfterS) && { retryAfterMs: retryAfterS * 1_000 }),
+      });
+      if (problem) return problem;
     }
+    await response.body?.cancel().catch(() => undefined);
+    return this.#foreign(`it answers ${status} with ${type ?? 'no type'}`);
   }
 
   #unreachable(cause: unknown): PlatformError {
@@ -316,6 +339,12 @@ class HttpClient implements Client {
     return new PlatformError('api_unavailable', `no Core API answers at ${this.#base} (${why})`, {
       cause,
       hint: 'start one with "mayfly up", or name another address with --url or MAYFLY_URL',
+    });
+  }
+
+  #foreign(because: string): PlatformError {
+    return new PlatformError('api_unavailable', `${this.#base} is not a Core API: ${because}`, {
+      hint: 'name the address that "mayfly up" prints with --url or MAYFLY_URL',
     });
   }
 
@@ -345,6 +374,11 @@ function appPath(app: string, rest = ''): string {
 
 function certificatePath(name: string): string {
   return `/certificates/${encodeURIComponent(name)}`;
+}
+
+/** Without its parameters. */
+function typeOf(response: Response): string | undefined {
+  return response.headers.get('content-type')?.split(';')[0]?.trim();
 }
 
 /** fetch says "fetch failed" and keeps the reason in its cause. */

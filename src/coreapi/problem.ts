@@ -10,7 +10,7 @@ export const PROBLEM_TYPE = 'application/problem+json';
 export function toProblem(error: PlatformError): Problem {
   const internal = error.code === 'internal';
   return {
-    type: `urn:mayfly:error:${error.code}`,
+    type: problemType(error.code),
     title: ERROR_CODES[error.code].title,
     status: error.status,
     detail: internal ? 'the request could not be served; the log of the server says why' : error.message,
@@ -34,22 +34,27 @@ export function problemResponse(error: PlatformError, headers: Record<string, st
   });
 }
 
-/** The error a problem document tells of. Whatever else a server may send becomes an `internal` error that says so. */
+/**
+ * The error that a problem document of a Core API tells of; undefined where it is none, which the proxy's own answers
+ * are not either.
+ */
 export function fromProblem(
   body: unknown,
-  answer: { status: number; retryAfterMs?: number | undefined },
-): PlatformError {
+  { retryAfterMs }: { retryAfterMs?: number | undefined } = {},
+): PlatformError | undefined {
   const problem = (typeof body === 'object' && body !== null ? body : {}) as Partial<Problem>;
-  if (typeof problem.detail !== 'string' || !isErrorCode(problem.code)) {
-    return new PlatformError('internal', `the server answered ${answer.status} without a problem document`, {
-      hint: 'check that the address is that of a Mayfly Core API',
-    });
-  }
-  return new PlatformError(problem.code, problem.detail, {
+  const { code, detail } = problem;
+  if (!isErrorCode(code) || problem.type !== problemType(code) || typeof detail !== 'string')
+    return undefined;
+  return new PlatformError(code, detail, {
     ...(typeof problem.hint === 'string' && { hint: problem.hint }),
-    ...(answer.retryAfterMs !== undefined && { retryAfterMs: answer.retryAfterMs }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
     ...(Array.isArray(problem.errors) && { fields: problem.errors }),
   });
+}
+
+function problemType(code: ErrorCode): string {
+  return `urn:mayfly:error:${code}`;
 }
 
 function isErrorCode(code: unknown): code is ErrorCode {

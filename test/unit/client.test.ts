@@ -1,9 +1,11 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, type AddressInfo, type Server } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { createClient } from '../../src/coreapi/client.ts';
 import { fromProblem, problemResponse, toProblem } from '../../src/coreapi/problem.ts';
 import { ERROR_CODES, PlatformError, type ErrorCode } from '../../src/errors.ts';
+import { errorAnswer } from '../../src/proxy/error-answer.ts';
 import { take } from '../e2e/api-support.ts';
 
 const TOKEN = 'a-secret-token-0123456789';
@@ -17,6 +19,10 @@ function clientOf(answer: (url: URL, init: RequestInit) => Response | Promise<Re
   });
 }
 
+function typed(body: string | ReadableStream<Uint8Array>, type: string, status = 200): Response {
+  return new Response(body, { status, headers: { 'content-type': type } });
+}
+
 function streamOf(...chunks: string[]): Response {
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
@@ -24,7 +30,13 @@ function streamOf(...chunks: string[]): Response {
       controller.close();
     },
   });
-  return new Response(body);
+  return typed(body, 'application/x-ndjson');
+}
+
+async function listening(server: Server): Promise<{ url: string; close: () => Promise<unknown> }> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { url, close: () => once(server.close(), 'close') };
 }
 
 describe('a problem document', () => {
@@ -33,7 +45,7 @@ describe('a problem document', () => {
       if (code === 'internal') continue;
       const fields = [{ field: 'policy.cpu', reason: 'is wrong' }];
       const error = new PlatformError(code, 'what happened', { hint: 'what to do', fields });
-      const back = fromProblem(toProblem(error), { status: error.status });
+      const back = fromProblem(toProblem(error));
       expect(back).toMatchObject({ code, message: 'what happened', hint: 'what to do', fields });
     }
   });
@@ -66,24 +78,50 @@ describe('the client', () => {
     });
   });
 
-  it('says so when it is not a Core API that answers', async () => {
-    const client = clientOf(() => new Response('<html>', { status: 502 }));
-    await expect(client.getApp('a')).rejects.toMatchObject({ code: 'internal' });
-    await expect(client.getApp('a')).rejects.toThrow('answered 502 without a problem document');
-    const other = clientOf(() => new Response('<html>'));
-    await expect(other.getApp('a')).rejects.toMatchObject({ code: 'api_unavailable' });
-    await expect(take(other.logs('a'), 1)).resolves.toEqual([]);
-    await expect(take(clientOf(() => new Response('<html>\n')).logs('a'), 1)).rejects.toThrow(
-      'lines of JSON',
+  const { body: unknownHost } = errorAnswer(new PlatformError('unknown_host', 'no app has it'), undefined);
+  it.each([
+    ['the proxy', () => typed(unknownHost.toString(), 'application/problem+json', 404)],
+    ['a page', () => typed('<html>', 'text/html; charset=utf-8')],
+    ['a page about an error', () => typed('<html>', 'text/html', 502)],
+    ['something of no type', () => typed('{}', '')],
+    ['another API', () => Response.json({})],
+    ['another problem document', () => typed('{}', 'application/problem+json', 500)],
+  ])('says so when it is %s that answers, and takes it for no success', async (_who, answer) => {
+    const client = clientOf(answer);
+    const calls = [
+      ...[client.getApp('a'), client.listApps(), client.listEvents(), client.deployApp('a')],
+      ...[client.deleteApp('a'), client.scaleApp('a', { replicas: 2 }), take(client.logs('a'), 1)],
+      ...[take(client.followEvents(), 1), client.deployApp('a', {}, { onProgress: () => undefined })],
+    ];
+    const refused = {
+      code: 'api_unavailable',
+      message: expect.stringMatching(/^http:\/\/127\.0\.0\.1:9080 is not a Core API: /) as string,
+      hint: expect.stringContaining('--url') as string,
+    };
+    await Promise.all(calls.map((call) => expect(call).rejects.toMatchObject(refused)));
+  });
+
+  it('follows no redirection, on which a change may become a read', async () => {
+    const { url, close } = await listening(
+      createHttpServer((request, response) => {
+        if (request.method === 'POST') response.writeHead(302, { location: '/' }).end();
+        else response.setHeader('content-type', 'application/json').end('{"id":"app_1"}');
+      }),
     );
+    await expect(createClient({ url, token: TOKEN }).deployApp('a')).rejects.toMatchObject({
+      code: 'api_unavailable',
+    });
+    await close();
+  });
+
+  it('still says what is wrong with lines that are none', async () => {
+    const client = clientOf(() => typed('<html>\n', 'application/x-ndjson'));
+    await expect(take(client.logs('a'), 1)).rejects.toThrow('lines of JSON');
   });
 
   it('names the address and the way to start a server where nobody listens', async () => {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    server.close();
-    await once(server, 'close');
+    const { url, close } = await listening(createServer());
+    await close();
     await expect(createClient({ url, token: TOKEN }).listApps()).rejects.toMatchObject({
       code: 'api_unavailable',
       message: `no Core API answers at ${url} (ECONNREFUSED)`,
@@ -102,7 +140,7 @@ describe('the client', () => {
     const paths: string[] = [];
     const client = clientOf((url) => {
       paths.push(url.pathname + url.search);
-      return Response.json({ items: [], next: null });
+      return Response.json({ id: 'app_1', items: [], next: null });
     });
     await client.getApp('a/../b?c');
     await client.listEvents({ app: 'x&y', limit: 3 });
@@ -129,7 +167,7 @@ describe('the client', () => {
     let sent: Headers | undefined;
     const client = clientOf((_, init) => {
       sent = new Headers(init.headers);
-      return Response.json({});
+      return Response.json({ id: 'app_1' });
     });
     await client.patchApp('a', {}, { ifGeneration: 7 });
     expect(sent?.get('if-match')).toBe('"7"');
@@ -159,7 +197,9 @@ describe('a stream of lines', () => {
     const broken = new ReadableStream<Uint8Array>({
       pull: (controller) => controller.error(new TypeError('terminated')),
     });
-    await expect(take(clientOf(() => new Response(broken)).followEvents(), 1)).rejects.toMatchObject({
+    await expect(
+      take(clientOf(() => typed(broken, 'application/x-ndjson')).followEvents(), 1),
+    ).rejects.toMatchObject({
       code: 'api_unavailable',
     });
     const body = { name: 'a', hosts: [], image: 'x' };
