@@ -229,13 +229,13 @@ class HttpClient implements Client {
   ): Promise<AppView> {
     if (!onProgress) return this.#json<AppView>(method, path, 'id', { ...options, body });
     const response = await this.#request(method, path, { ...options, body, accept: LINES_TYPE });
-    for await (const item of this.#lines(response, options.signal)) {
+    for await (const item of this.#lines(method, response, options.signal)) {
       const line = item as ChangeLine;
       if (line.type === 'result') return line.app;
       if (line.type === 'progress') onProgress(line);
     }
     options.signal?.throwIfAborted();
-    throw this.#brokeOff(undefined);
+    throw this.#brokeOff(method, undefined);
   }
 
   async #all<T>(path: string): Promise<T[]> {
@@ -261,7 +261,7 @@ class HttpClient implements Client {
     try {
       body = await response.json();
     } catch (thrown) {
-      throw this.#brokeOff(thrown);
+      throw this.#brokeOff(method, thrown);
     }
     if (typeof body === 'object' && body !== null && field in body) return body as T;
     throw this.#foreign(`its answer has no "${field}"`);
@@ -271,19 +271,19 @@ class HttpClient implements Client {
     if (options.signal?.aborted) return;
     try {
       const response = await this.#request('GET', path, { ...options, accept: LINES_TYPE });
-      yield* this.#lines(response, options.signal);
+      yield* this.#lines('GET', response, options.signal);
     } catch (thrown) {
       if (!options.signal?.aborted) throw thrown;
     }
   }
 
-  async *#lines(response: Response, signal: AbortSignal | undefined): AsyncGenerator {
-    if (!response.body) throw this.#brokeOff(undefined);
+  async *#lines(method: string, response: Response, signal: AbortSignal | undefined): AsyncGenerator {
+    if (!response.body) throw this.#brokeOff(method, undefined);
     try {
       yield* jsonLines(response.body);
     } catch (thrown) {
       if (thrown instanceof PlatformError || signal?.aborted) throw thrown;
-      throw this.#brokeOff(thrown);
+      throw this.#brokeOff(method, thrown);
     }
   }
 
@@ -348,10 +348,10 @@ class HttpClient implements Client {
     });
   }
 
-  #brokeOff(cause: unknown): PlatformError {
+  #brokeOff(method: string, cause: unknown): PlatformError {
     return new PlatformError('api_unavailable', `the Core API at ${this.#base} broke off its answer`, {
       cause,
-      hint: 'whether the change was made is not known: look, then try again',
+      hint: tryAgain(method),
     });
   }
 }
@@ -374,6 +374,11 @@ function appPath(app: string, rest = ''): string {
 
 function certificatePath(name: string): string {
   return `/certificates/${encodeURIComponent(name)}`;
+}
+
+/** What to do where an answer did not come to its end. */
+function tryAgain(method: string): string {
+  return method === 'GET' ? 'try again' : 'whether the change was made is not known: look, then try again';
 }
 
 /** Without its parameters. */

@@ -193,21 +193,21 @@ describe('a stream of lines', () => {
     expect(seen).toEqual([{ text: 'a' }]);
   });
 
-  it('that breaks off is api_unavailable; a change without its result as well', async () => {
+  it('that breaks off is api_unavailable, and leaves in doubt only a change', async () => {
     const broken = new ReadableStream<Uint8Array>({
       pull: (controller) => controller.error(new TypeError('terminated')),
     });
-    await expect(
-      take(clientOf(() => typed(broken, 'application/x-ndjson')).followEvents(), 1),
-    ).rejects.toMatchObject({
-      code: 'api_unavailable',
-    });
+    const following = take(clientOf(() => typed(broken, 'application/x-ndjson')).followEvents(), 1);
+    const listing = clientOf(() => typed('{"items":[', 'application/json')).listApps();
+    const doubtless = { code: 'api_unavailable', hint: 'try again' };
+    await Promise.all([following, listing].map((one) => expect(one).rejects.toMatchObject(doubtless)));
     const body = { name: 'a', hosts: [], image: 'x' };
     const cut = clientOf(() =>
       streamOf('{"type":"progress","status":"x","currentBytes":0,"totalBytes":0}\n'),
     );
     await expect(cut.createApp(body, { onProgress: () => undefined })).rejects.toMatchObject({
       code: 'api_unavailable',
+      hint: expect.stringContaining('whether the change was made is not known') as string,
     });
   });
 
