@@ -14,7 +14,7 @@ import { CertificateFeed } from './coreapi/certificate-feed.ts';
 import { createCore } from './coreapi/core.ts';
 import { ensureDefaults } from './coreapi/grades.ts';
 import { startCoreApi } from './coreapi/http/server.ts';
-import { ensureOperatorToken } from './coreapi/tokens.ts';
+import { ensureOperatorToken, forgetOperatorToken } from './coreapi/tokens.ts';
 import { openDataDir, type DataDir } from './data-dir.ts';
 import { engineUsedBefore, openEngine } from './engine-choice.ts';
 import { PlatformError } from './errors.ts';
@@ -25,6 +25,7 @@ import { EventTally } from './metrics/event-tally.ts';
 import { startMetricsServer } from './metrics/server.ts';
 import { Networks } from './networks.ts';
 import { startDataPlane } from './proxy/workers/data-plane.ts';
+import { writeText } from './write-text.ts';
 
 /** Requests in flight, and containers told to stop, may take so long to end once the program is told to. */
 const DRAIN_MS = 10_000;
@@ -129,7 +130,6 @@ async function serve(
     refuseFrom: new Networks(containerNetworks),
   }).catch(cannotListen({ name: 'api', ...apiAt }));
   closers.push(() => api.close());
-  leaveRunning = config.leaveRunning;
   // Made only now: a token that is shown once must not be lost to a start that failed.
   const operator = await ensureOperatorToken(store, { fromEnv: config.operatorToken, clock });
 
@@ -152,7 +152,13 @@ async function serve(
       'The operator token is shown this once: export it as MAYFLY_TOKEN.',
     );
   }
-  process.stdout.write(`${lines.join('\n')}\n`);
+  try {
+    await writeText(process.stdout, `${lines.join('\n')}\n`);
+  } catch (thrown) {
+    if (operator.isNew) await forgetOperatorToken(store);
+    throw thrown;
+  }
+  leaveRunning = config.leaveRunning;
 }
 
 async function serveMetrics(

@@ -2,18 +2,18 @@
  * What every command has at hand: the outside world as it was given to `run`, and the manners it keeps there. Nothing
  * below here touches `process`, so a test sees all that a person would.
  */
-import { once } from 'node:events';
-import type { EventEmitter } from 'node:events';
 import { createClient } from '../coreapi/client.ts';
 import type { Client } from '../coreapi/client.ts';
 import type { UpConfig } from '../config.ts';
+import { writeText } from '../write-text.ts';
+import type { TextStream } from '../write-text.ts';
 import { UsageError } from './exit-codes.ts';
 import { renderTable } from './table.ts';
 import type { Column } from './table.ts';
 
-/** Where text goes: `process.stdout`, or what a test collects it in. */
-export interface Output {
-  write(text: string): boolean;
+/** Where text goes; what is written there without waiting may be lost. */
+export interface Output extends TextStream {
+  write(text: string, done?: (error?: Error | null) => void): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;
 }
@@ -39,6 +39,9 @@ export interface ClientOptions {
 }
 
 export const DEFAULT_URL = 'http://127.0.0.1:9080';
+
+/** Nobody reads stdout any more (`mayfly events | head -1`): there is nothing left to do, and that is no failure. */
+export class ReaderLeft extends Error {}
 
 const STYLES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
 export type Style = keyof typeof STYLES;
@@ -82,10 +85,13 @@ export class Context {
     return this.io.nowMs?.() ?? Date.now();
   }
 
-  /** Writes to stdout; resolves when it can take more. */
+  /** Writes to stdout; resolves when it can take more. Errors: ReaderLeft, `internal` (a full disk). */
   async print(text: string): Promise<void> {
-    const { stdout } = this.io;
-    if (!stdout.write(text) && 'once' in stdout) await once(stdout as unknown as EventEmitter, 'drain');
+    try {
+      await writeText(this.io.stdout, text);
+    } catch (thrown) {
+      throw isBrokenPipe(thrown) ? new ReaderLeft() : thrown;
+    }
   }
 
   /** One document for scripts. */
@@ -113,4 +119,8 @@ export class Context {
     if (!this.io.stdout.isTTY || this.io.env['NO_COLOR'] || this.io.env['TERM'] === 'dumb') return text;
     return `\u001b[${STYLES[style]}m${text}\u001b[0m`;
   }
+}
+
+function isBrokenPipe(thrown: unknown): boolean {
+  return thrown instanceof Error && (thrown.cause as NodeJS.ErrnoException | undefined)?.code === 'EPIPE';
 }

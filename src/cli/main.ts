@@ -15,7 +15,7 @@ import {
   addNodesCommand,
   addPsCommand,
 } from './commands/watch.ts';
-import { Context } from './context.ts';
+import { Context, ReaderLeft } from './context.ts';
 import type { CliIo } from './context.ts';
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, renderError, UsageError } from './exit-codes.ts';
 
@@ -24,31 +24,40 @@ export type { CliIo } from './context.ts';
 /** Runs one command line (without the program's name) and resolves to its exit code. Never rejects. */
 export async function run(argv: readonly string[], io: CliIo): Promise<number> {
   const context = new Context(io, argv);
-  let exitCode: number = EXIT.ok;
-  const program = buildProgram(context, (code) => (exitCode = code));
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    const exitCode = await execute(context);
     return context.wasInterrupted ? EXIT.interrupted : exitCode;
   } catch (thrown) {
     if (context.wasInterrupted) return EXIT.interrupted;
-    if (thrown instanceof CommanderError && thrown.exitCode === 0) return EXIT.ok; // --help, --version
-    if (thrown instanceof CommanderError && thrown.code === 'commander.help') return EXIT.usage; // shown instead
-    const error =
-      thrown instanceof CommanderError ? usageError(thrown, program, argv) : PlatformError.from(thrown);
+    if (thrown instanceof ReaderLeft) return EXIT.ok;
+    const error = PlatformError.from(thrown);
     io.stderr.write(renderError(error));
     return exitCodeOf(error);
   }
 }
 
+async function execute(context: Context): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  let help = '';
+  const program = buildProgram(context, {
+    done: (code) => (exitCode = code),
+    show: (text) => (help += text),
+  });
+  try {
+    await program.parseAsync([...context.argv], { from: 'user' });
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) throw thrown;
+    if (thrown.code === 'commander.help') return EXIT.usage; // shown on stderr instead
+    if (thrown.exitCode !== 0) throw usageError(thrown, program, context.argv);
+    await context.print(help); // --help, --version
+  }
+  return exitCode;
+}
+
 /** The outside world as this process has it. */
 export function processIo(up: CliIo['up']): CliIo {
-  for (const stream of [process.stdout, process.stderr]) {
-    // Who reads us has left (`mayfly events | head -1`): that is no failure.
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(EXIT.ok);
-      throw error;
-    });
-  }
+  // Who waits for a text to be written is told what is wrong; nobody else is to end for it.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   return {
     stdout: process.stdout,
     stderr: process.stderr,
@@ -63,8 +72,15 @@ export function processIo(up: CliIo['up']): CliIo {
   };
 }
 
-/** The command tree; `done` takes the exit code of a command that has one of its own. */
-export function buildProgram(context: Context, done: (exitCode: number) => void): Command {
+interface Outcome {
+  /** Takes the exit code of a command that has one of its own. */
+  readonly done: (exitCode: number) => void;
+  /** Takes help and the version, in pieces. */
+  readonly show: (text: string) => void;
+}
+
+/** The command tree. */
+function buildProgram(context: Context, { done, show }: Outcome): Command {
   const program = new Command('mayfly');
   program
     .description('A reactive container platform: the first request starts an app, silence puts it to sleep.')
@@ -74,7 +90,7 @@ export function buildProgram(context: Context, done: (exitCode: number) => void)
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => void context.io.stdout.write(text),
+      writeOut: show,
       writeErr: (text) => void context.io.stderr.write(text),
       outputError: () => undefined, // said by run(), in the form of every other error
       getOutHelpWidth: () => context.io.stdout.columns ?? 100,

@@ -78,6 +78,11 @@ export async function ensureOperatorToken(
   }
 }
 
+/** Takes back one that could not be shown: the next start makes another. */
+export async function forgetOperatorToken(store: Store): Promise<void> {
+  await store.commit([{ op: 'delete', kind: 'token', id: recordId(OPERATOR_ID) }]);
+}
+
 /**
  * Finds out whose token it is. Errors: `unauthorized`, the same for a token that is missing, malformed, unknown, wrong
  * or expired.

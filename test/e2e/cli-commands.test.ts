@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { openMemoryStore } from '../../src/cmdb/memory.ts';
+import { openSqliteStore } from '../../src/cmdb/sqlite.ts';
 import type { Store } from '../../src/cmdb/store.ts';
 import { createCore } from '../../src/coreapi/core.ts';
 import type { NodeGateway } from '../../src/coreapi/core-api.ts';
@@ -517,6 +518,58 @@ test('bin/mayfly runs through a link from elsewhere, and its exit code is the co
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+describe('bin/mayfly, where its output cannot go', () => {
+  const MAYFLY = join(import.meta.dirname, '../../bin/mayfly');
+
+  /** Runs a line of bash in which `mayfly` is a command. */
+  const inShell = (line: string) =>
+    new Promise<{ exitCode: unknown; stderr: string }>((resolve) => {
+      const script = `set -o pipefail; mayfly() { "$0" "$@"; }; ${line}`;
+      execFile(
+        'bash',
+        ['-c', script, MAYFLY],
+        { env: { ...process.env, ...env } },
+        (error, _stdout, stderr) => {
+          resolve({ exitCode: error?.code ?? 0, stderr });
+        },
+      );
+    });
+
+  test.each(['apps list --json', '--help', 'completion bash'])(
+    'says so of a full disk: %s',
+    async (words) => {
+      expect(await inShell(`mayfly ${words} >/dev/full`)).toEqual({
+        exitCode: 1,
+        stderr: 'error: the output cannot be written: ENOSPC: no space left on device, write\n',
+      });
+    },
+  );
+
+  test('ends well when its reader has left', async () => {
+    expect(await inShell('mayfly completion bash | true')).toEqual({ exitCode: 0, stderr: '' });
+  });
+
+  test.each(['>/dev/full', '| true'])(
+    '`up` %s ends in order, and keeps no token that nobody was shown',
+    async (nowhere) => {
+      const data = await mkdtemp(join(tmpdir(), 'mayfly-full-'));
+      try {
+        const up = `mayfly up --data ${data} --engine process --proxy-port 0 --api-port 0`;
+        expect(await inShell(`${up} --log-level error ${nowhere}`)).toEqual({
+          exitCode: 1,
+          stderr: expect.stringMatching(/^error: the output cannot be written: .*\n$/) as string,
+        });
+        expect((await readdir(data)).filter((name) => name.startsWith('lock'))).toEqual([]);
+        const kept = openSqliteStore({ path: join(data, 'mayfly.db') });
+        expect(await kept.list('token')).toEqual([]);
+        await kept.close();
+      } finally {
+        await rm(data, { recursive: true });
+      }
+    },
+  );
 });
 
 test('bin/mayfly keeps what Node makes of the sources, and does without where it cannot', async () => {

@@ -23,10 +23,10 @@ export async function mayfly(argv: readonly string[], options: CliOptions = {}):
   const terminal = terminalColumns === undefined ? {} : { isTTY: true, columns: terminalColumns };
   const output = (name: 'stdout' | 'stderr') => ({
     ...terminal,
-    write(text: string) {
+    write(text: string, done?: (error?: Error | null) => void) {
       collected[name] += text;
       if (name === 'stdout') onStdout?.(text);
-      return true;
+      done?.();
     },
   });
   const exitCode = await run(argv, {

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { openMemoryStore } from '../../src/cmdb/memory.ts';
-import { authenticate, ensureOperatorToken, hashToken, newToken } from '../../src/coreapi/tokens.ts';
+import {
+  authenticate,
+  ensureOperatorToken,
+  forgetOperatorToken,
+  hashToken,
+  newToken,
+} from '../../src/coreapi/tokens.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 const clock = new FakeClock(1_000);
@@ -17,6 +23,16 @@ describe('the operator’s token', () => {
     expect(await ensureOperatorToken(store, { clock })).toEqual({ token: null, isNew: false });
     expect(JSON.stringify(await store.list('token'))).not.toContain(made.token?.slice(13));
     expect(await whoHas(store, made.token ?? '')).toEqual({ kind: 'operator', tenantId: 'ten_default' });
+  });
+
+  it('is another after one that nobody was shown', async () => {
+    const store = openMemoryStore();
+    const lost = await ensureOperatorToken(store, { clock });
+    await forgetOperatorToken(store);
+    const shown = await ensureOperatorToken(store, { clock });
+    expect(shown.isNew).toBe(true);
+    await expect(whoHas(store, lost.token ?? '')).rejects.toMatchObject({ code: 'unauthorized' });
+    expect(await whoHas(store, shown.token ?? '')).toMatchObject({ kind: 'operator' });
   });
 
   it('is replaced by one that is set by hand', async () => {
