@@ -203,9 +203,10 @@ export class Crew {
     return live.readyAtMs === null ? 0 : this.#context.clock.nowMs() - live.readyAtMs;
   }
 
-  /** One app keeps the remains of one container, the newest, for a while. */
+  /** It has ended. One app keeps the remains of one container, the newest, for a while. */
   #keep(live: Live): void {
     live.state = 'ended';
+    this.#events.changed();
     const { deadlines, clock, limits } = this.#context;
     for (const other of this.#lives.values()) {
       if (other.state === 'ended' && other !== live) void this.#remove(other);

@@ -267,6 +267,7 @@ export class Supervisor {
       members: this.#crew.all().flatMap(memberOf),
       placing: this.#starter.placing,
       isReplacing: this.#starter.isReplacing,
+      draining: this.#crew.all().filter(({ state }) => state === 'ending').length,
       policy,
       keptBy: this.#app.kept.by,
       revisionId: spec.revision.id,

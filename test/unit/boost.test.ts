@@ -66,6 +66,7 @@ describe('what is lent for a start', () => {
       members: [member],
       placing: 0,
       isReplacing: false,
+      draining: 0,
       policy: policy({ idlePauseMs: null, idleStopMs: null }),
       revisionId: 'rev_1',
       size: { replicas: 0, cpu: null, memoryBytes: null },

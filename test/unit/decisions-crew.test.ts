@@ -35,6 +35,7 @@ function input({ policy: some = {}, replicas = 0, ...change }: Change): CrewInpu
     members: [],
     placing: 0,
     isReplacing: false,
+    draining: 0,
     policy: policy(some),
     revisionId: 'rev_1',
     size: { replicas, cpu: null, memoryBytes: null },
@@ -224,6 +225,15 @@ describe('what should no longer run', () => {
     ).toEqual([]);
     // One too few: first the number, then the age.
     expect(acts({ replicas: 3, members: crew.slice(0, 2) })).toEqual(['start']);
+  });
+
+  it('waits until the one before has gone; a deploy does so where more drain than the app may have', () => {
+    const old = { members: members(3, { expiresAtMs: 5 }), replicas: 3, policy: { maxReplicas: 3 } };
+    expect(acts({ ...old, draining: 0 }, 5)).toEqual(['replace ctr_3']);
+    expect(acts({ ...old, draining: 1 }, 5)).toEqual([]);
+    const deployed = { ...old, revisionId: 'rev_2' };
+    expect(acts({ ...deployed, draining: 3 }, 5)).toEqual(['replace ctr_3']);
+    expect(acts({ ...deployed, draining: 4 }, 5)).toEqual([]);
   });
 
   it('goes on serving for a while after its replacement failed, and may sleep meanwhile', () => {

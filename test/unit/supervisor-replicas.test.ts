@@ -409,6 +409,45 @@ describe('a rollout over several containers', () => {
   });
 });
 
+describe('containers that drain', () => {
+  /** One that is replaced every minute, with a stream through each that stays open for longer than all this takes. */
+  async function withStreams(minutes: number): Promise<NodeUnderTest> {
+    const policy = { idlePauseMs: null, idleStopMs: null, lifetimeMs: MINUTE, drainTimeoutMs: 10 * MINUTE };
+    const node = await new NodeUnderTest().boot();
+    await node.createApp('hello', { ...policy, maxReplicas: 1 });
+    for (let i = 0; i < minutes; i++) {
+      void node.visit('hello', 30 * MINUTE);
+      await node.clock.advance(MINUTE);
+    }
+    return node;
+  }
+
+  it('are never more than one for their age, and the next is replaced when that one has gone', async () => {
+    const node = await withStreams(8);
+    expect((await node.states()).toSorted()).toEqual(['draining', 'ready']);
+    const [draining] = (await node.containers()).filter(({ state }) => state === 'draining');
+    await node.clock.advance(4 * MINUTE);
+    expect((await node.states()).toSorted()).toEqual(['draining', 'ready', 'stopped']);
+    expect((await node.containers()).find(({ state }) => state === 'stopped')).toMatchObject({
+      id: draining?.id,
+    });
+  });
+
+  it('do not keep a deploy waiting, until there are more of them than the app may have containers', async () => {
+    const node = await withStreams(2);
+    for (let i = 0; i < 5; i++) {
+      await node.deploy('hello');
+      void node.visit('hello', 30 * MINUTE);
+      await node.clock.advance(SECOND);
+    }
+    expect((await node.states()).toSorted()).toEqual(['draining', 'draining', 'ready']);
+    const latest = await node.deploy('hello');
+    await node.clock.advance(11 * MINUTE);
+    const [ready] = (await node.containers()).filter(({ state }) => state === 'ready');
+    expect(ready).toMatchObject({ revisionId: latest });
+  });
+});
+
 describe('death', () => {
   it('of one of several is made up for, and nobody else notices', async () => {
     const node = await wide(3, { idlePauseMs: null, idleStopMs: null });

@@ -39,6 +39,8 @@ export interface CrewInput {
   /** Containers on their way that are no members yet, and whether a successor is. */
   readonly placing: number;
   readonly isReplacing: boolean;
+  /** Containers on their way out. They are no members any more, but have their room still. */
+  readonly draining: number;
   /** As it is at this moment (`policyAt`). */
   readonly policy: Policy;
   /** The hours that its `minReplicas` comes from, if it does. */
@@ -191,7 +193,7 @@ function tooMany(input: CrewInput, awake: readonly Member[], target: number, now
   ].map(({ id }): CrewAction => ({ do: 'retire', id, reason }));
 }
 
-/** One after the other, so that never more than one beyond what is wanted runs. */
+/** One after the other. */
 function mostOutdated(
   input: CrewInput,
   staying: readonly Member[],
@@ -199,9 +201,18 @@ function mostOutdated(
 ): { id: string; reason: string } | undefined {
   for (const member of staying.toSorted(byWorth(input, nowMs)).toReversed()) {
     const reason = outdated(input, member, nowMs);
-    if (reason !== undefined) return { id: member.id, reason };
+    if (reason !== undefined && mayDrain(input, member)) return { id: member.id, reason };
   }
   return undefined;
+}
+
+/**
+ * Whoever is replaced keeps its room until its work in flight is done. For age or size the next one waits for that, so that
+ * never more than one beyond what is wanted runs. A deploy has to get through, but not to fill the node when it comes again
+ * and again.
+ */
+function mayDrain({ draining, policy, revisionId }: CrewInput, member: Member): boolean {
+  return member.revisionId === revisionId ? draining === 0 : draining <= policy.maxReplicas;
 }
 
 function decideRest(
