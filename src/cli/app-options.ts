@@ -38,7 +38,10 @@ export function addRevisionOptions(command: Command): Command {
   return command
     .option('--image <image>', 'what to run: an image that is here or can be pulled')
     .option('--cwd <dir>', 'the folder of the COMMAND, which then runs without an image (process engine)')
-    .option('--port <port>', 'where it listens (default: what the image exposes, else 8080)')
+    .option(
+      '--port <port>',
+      'where it listens (default: what the image exposes, else 8080; a command without an image: the one in PORT)',
+    )
     .option('--env <key=value>', 'an environment variable; may be repeated', collect)
     .addOption(
       new Option('--protocol <protocol>', 'what it speaks; h2c is HTTP/2 without TLS, as of gRPC').choices(
