@@ -63,6 +63,14 @@ describe('an app that another one needs', () => {
     expect(acts({ isKept: true })).toEqual(['start']);
     expect(acts({ isKept: true, members: [member({ state: 'paused' })] })).toEqual(['wake ctr_1']);
   });
+
+  it('gives back what a crowd left, all but one or what its policy keeps', () => {
+    const wide = { members: members(3), replicas: 3, isKept: true };
+    expect(decide(wide, 29_999)).toEqual({ actions: [], nextAtMs: 30_000 });
+    expect(decide(wide, 30_000).actions).toMatchObject([{ do: 'rest', ids: ['ctr_2', 'ctr_3'] }]);
+    const two = { ...wide, policy: { minReplicas: 2 } };
+    expect(decide(two, 30_000).actions).toMatchObject([{ do: 'rest', ids: ['ctr_3'] }]);
+  });
 });
 
 describe('an app that nobody asks for', () => {

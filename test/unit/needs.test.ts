@@ -108,6 +108,21 @@ describe('what an app needs', () => {
     await node.close();
   });
 
+  it('gives back what a crowd left, although the app never sleeps', async () => {
+    const node = await new NodeUnderTest().boot();
+    await node.createApp('db', IDLE);
+    await node.createApp('shop', { minReplicas: 1 }, ['db']);
+    await node.clock.advance(1_000);
+    await node.scale('db', { replicas: 3 });
+    await node.clock.advance(1_000);
+    expect(await node.states()).toEqual(['ready', 'ready', 'ready', 'ready']);
+    await node.clock.advance(600_000);
+    expect(await states(node)).toEqual({ db: 'ready', shop: 'ready' });
+    expect(node.alive()).toHaveLength(2);
+    expect(await node.visited('db')).toBe('answered');
+    await node.close();
+  });
+
   it('falls asleep after its own idle time, which begins when the app sleeps', async () => {
     const node = await group();
     await node.visited('shop');

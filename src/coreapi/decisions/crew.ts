@@ -5,7 +5,8 @@
  * does not run.
  *
  * An app is idle or busy as a whole: its containers share the requests, so one that had none for a while says nothing. While
- * it is awake it has the size that is wanted of it; when it falls asleep, all go to rest but those its policy keeps ready.
+ * it is awake it has the size that is wanted of it; when it falls asleep, all go to rest but those its policy keeps ready, or
+ * the one that another app needs.
  */
 import type { KeepWarmHours, Policy, Resources } from '../../cmdb/records.ts';
 import { keptReason } from './keep-warm.ts';
@@ -50,7 +51,7 @@ export interface CrewInput {
   readonly size: Decided;
   /** Somebody waits for the app. */
   readonly isAwaited: boolean;
-  /** Another app needs it: it is to be there, and does not sleep. */
+  /** Another app needs it: one is to be there, and does not sleep. */
   readonly isKept: boolean;
   /** Starts failed not long ago: no further one before this time. Infinity: starting is somebody else's business now. */
   readonly startNotBeforeMs: number;
@@ -120,9 +121,7 @@ export function decideCrew(input: CrewInput, nowMs: number): CrewDecision {
   const old = isSettled && mayStart && lacking <= 0 ? mostOutdated(input, staying, nowMs) : undefined;
   if (old) actions.push({ do: 'replace', ...old });
   const rest =
-    isSettled && !old && !isAwaited && !isKept && !input.isResting
-      ? decideRest(input, staying, nowMs)
-      : undefined;
+    isSettled && !old && !isAwaited && !input.isResting ? decideRest(input, staying, nowMs) : undefined;
   if (rest?.action) actions.push(rest.action);
   const kept = staying.filter(({ id }) => id !== old?.id && rest?.action?.ids.includes(id) !== true);
   const misfits = input.canResize ? kept.filter((member) => isMisfit(input, member)) : [];
@@ -220,15 +219,15 @@ function decideRest(
   staying: readonly Member[],
   nowMs: number,
 ): { action?: Extract<CrewAction, { do: 'rest' }>; nextAtMs: number } {
-  const { policy, canPause } = input;
+  const { policy, isKept, canPause } = input;
   const { idlePauseMs, idleStopMs } = policy;
-  const surplus = staying.length - policy.minReplicas;
-  if (surplus <= 0) return { nextAtMs: Infinity };
+  const kept = Math.max(policy.minReplicas, isKept ? 1 : 0);
+  if (staying.length <= kept) return { nextAtMs: Infinity };
   const lastActiveAtMs = Math.max(...staying.map((member) => member.lastActiveAtMs));
   const idleMs = nowMs - lastActiveAtMs;
   const ids = staying
     .toSorted(byWorth(input, nowMs))
-    .slice(policy.minReplicas)
+    .slice(kept)
     .map(({ id }) => id);
   if (idleStopMs !== null && idleMs >= idleStopMs) {
     const action = {
