@@ -157,6 +157,9 @@ export interface DataPlane {
   /** Breaks what is still in flight on the container: its drain deadline has passed. */
   abort(containerId: string): void;
 
-  /** Forget what is cached for this app and for these hosts (exact and `*.` wildcard), negative answers too. */
+  /**
+   * The app has changed, and has these hosts now (exact and `*.` wildcard; none where it is gone): what is cached for it and for
+   * them is not to be relied on, negative answers included.
+   */
   invalidate(change: { readonly appId: string; readonly hosts: readonly string[] }): void;
 }

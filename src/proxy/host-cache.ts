@@ -51,7 +51,7 @@ export class HostCache {
   }
 
   /** Looks at all of them. */
-  deleteWhere(matches: (host: string) => boolean): void {
+  deleteWhere(matches: (host: string, value: number) => boolean): void {
     this.#young.deleteWhere(matches, this.#dropped);
     this.#old.deleteWhere(matches, this.#dropped);
   }

@@ -113,13 +113,13 @@ class Shard {
       if (this.#records[at + HASH] !== EMPTY) visit(this.valueAt(at));
   }
 
-  deleteWhere(matches: (name: string) => boolean, deleted: (value: number) => void): void {
+  deleteWhere(matches: (name: string, value: number) => boolean, deleted: (value: number) => void): void {
     for (let at = 0; at < this.#records.length;) {
-      if (this.#records[at + HASH] === EMPTY || !matches(this.#nameAt(at))) {
+      const value = this.valueAt(at);
+      if (this.#records[at + HASH] === EMPTY || !matches(this.#nameAt(at), value)) {
         at += RECORD;
         continue;
       }
-      const value = this.valueAt(at);
       this.deleteAt(at);
       deleted(value);
     }
@@ -222,14 +222,14 @@ export class NameTable {
   }
 
   /** Looks at all of them; `deleted` is told the values of those that match. */
-  deleteWhere(matches: (name: string) => boolean, deleted: (value: number) => void): void {
+  deleteWhere(matches: (name: string, value: number) => boolean, deleted: (value: number) => void): void {
     const tell = (value: number) => {
       this.#size--;
       deleted(value);
     };
     for (const shard of this.#shards) shard.deleteWhere(matches, tell);
     for (const [name, value] of this.#others) {
-      if (!matches(name)) continue;
+      if (!matches(name, value)) continue;
       this.#others.delete(name);
       tell(value);
     }

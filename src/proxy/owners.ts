@@ -3,10 +3,13 @@
  * nowhere from then on: that is one step, however many hosts it has. A number is given away again once no host has it.
  */
 import type { Route } from './control-plane.ts';
+import { FormerRoutes } from './former-routes.ts';
 import { MAX_VALUE, NameTable } from './name-table.ts';
 import { PackedName } from './packed-name.ts';
 
 export class Owners {
+  /** What numbers led to that lead nowhere any more. */
+  readonly former = new FormerRoutes();
   /** By number; undefined: the app has changed, and so may its hosts have. Nobody has number 0. */
   readonly #routes: (Route | undefined)[] = [undefined];
   /** How many hosts have the number. */
@@ -39,12 +42,17 @@ export class Owners {
     const route = this.#routes[number];
     if (route !== undefined) this.#numbers.delete(this.#name.pack(route.appId));
     this.#routes[number] = undefined;
+    this.former.release(number);
     this.#free.push(number);
   }
 
-  /** The app has changed. */
-  forget(appId: string): void {
+  /** The app has changed, and has these hosts now. */
+  forget(appId: string, hosts: readonly string[]): void {
+    this.former.changed(appId, hosts);
     const number = this.#numbers.delete(this.#name.pack(appId));
-    if (number !== 0) this.#routes[number] = undefined;
+    const route = this.#routes[number];
+    if (route === undefined) return;
+    this.former.add(number, route, hosts);
+    this.#routes[number] = undefined;
   }
 }

@@ -2,9 +2,11 @@
  * Which app a host belongs to, remembered: hosts found by their own name, hosts found by a wildcard, and hosts unknown, each
  * kind up to a bound of its own, so that a million made-up names below a wildcard push out no other's. One lookup per host is
  * under way at a time. The control plane says what changed (`invalidate`); a lookup that was under way meanwhile may have
- * seen the old state, so it is made again, and what it says is not remembered while changes keep overtaking it.
+ * seen the old state, so it is made again, and what it says is not remembered while changes keep overtaking it. Where the
+ * changed state cannot be read, what was known before serves on.
  */
 import type { Clock } from '../clock.ts';
+import { isPlatformError } from '../errors.ts';
 import { hostMatches } from '../hostname.ts';
 import type { ControlPlane, Route } from './control-plane.ts';
 import { HostCache } from './host-cache.ts';
@@ -73,7 +75,10 @@ export class RouteCache {
     return this.#owners.routeOf(owner);
   }
 
-  /** Asks the control plane, together with whoever asks for the same host now. Rejects with its error, remembering nothing. */
+  /**
+   * Asks the control plane, together with whoever asks for the same host now. Rejects with its error, remembering nothing; with
+   * `store_unavailable` only where nothing was known of the host before its app changed.
+   */
   lookup(host: string): Promise<Route | undefined> {
     const underway = this.#lookups.get(host);
     // One that a change has overtaken is made again, unless it has been so often; its answer then is as fresh as a new one's.
@@ -86,11 +91,17 @@ export class RouteCache {
   /** Forgets an app's hosts, these hosts, and all that these wildcards may now decide. */
   invalidate(appId: string, hosts: readonly string[]): void {
     for (const lookup of this.#lookups.values()) lookup.overtaken = true;
-    this.#owners.forget(appId);
+    this.#owners.forget(appId, hosts);
     for (const host of hosts) {
-      if (host.startsWith('*.')) this.#forgetMatching(host);
-      else this.#forget(host);
+      if (host.startsWith('*.')) this.#forgetMatching(host, appId);
+      else if (this.#owners.former.appOf(this.#ownerOf(host)) !== appId) this.#forget(host);
     }
+  }
+
+  /** 0: it is not remembered. */
+  #ownerOf(host: string): number {
+    const name = this.#name.pack(host);
+    return this.#named.get(name) || this.#covered.get(name);
   }
 
   #isUnknown(name: PackedName): boolean {
@@ -119,9 +130,18 @@ export class RouteCache {
         }
         if (attempt === MAX_OVERTAKEN) return route;
       }
+    } catch (thrown) {
+      return this.#recall(host, thrown);
     } finally {
       if (this.#lookups.get(host) === lookup) this.#lookups.delete(host);
     }
+  }
+
+  /** What was known of the host before its app changed; not remembered again. Errors: `thrown`, where that is no help. */
+  #recall(host: string, thrown: unknown): Route {
+    const former = this.#owners.former.routeOf(this.#ownerOf(host), host);
+    if (former === undefined || !isPlatformError(thrown, 'store_unavailable')) throw thrown;
+    return former;
   }
 
   #remember(host: string, route: Route | undefined): void {
@@ -142,8 +162,9 @@ export class RouteCache {
   }
 
   /** Hosts that are some app's own are no wildcard's. The others are few enough to be looked at one by one. */
-  #forgetMatching(pattern: string): void {
-    this.#covered.deleteWhere((host) => hostMatches(pattern, host));
+  #forgetMatching(pattern: string, appId: string): void {
+    const { former } = this.#owners;
+    this.#covered.deleteWhere((host, owner) => former.appOf(owner) !== appId && hostMatches(pattern, host));
     for (const host of [...this.#unknown.keys()]) if (hostMatches(pattern, host)) this.#unknown.delete(host);
   }
 }

@@ -1,5 +1,6 @@
 /** Which app a host belongs to, remembered: what changes is known to the next request, and nothing grows without bound. */
 import { describe, expect, it } from 'vitest';
+import { PlatformError } from '../../src/errors.ts';
 import { HostCache } from '../../src/proxy/host-cache.ts';
 import { DEFAULT_DISPATCH_LIMITS } from '../../src/proxy/limits.ts';
 import type { DispatchLimits } from '../../src/proxy/limits.ts';
@@ -108,6 +109,56 @@ describe('a look-up that changes overtake', () => {
     // Those who came after it share a look-up of their own, and what it says is remembered.
     expect(bench.control.resolved).toHaveLength(4);
     expect(bench.cache.peek('a.test')?.appId).toBe('new');
+  });
+});
+
+describe('while the database is away', () => {
+  const APP = ['a.test', '*.a.test'];
+
+  /** An app whose hosts have been asked for, and which has changed since. */
+  async function changed(hosts: string[] = APP): Promise<Bench> {
+    const bench = new Bench();
+    bench.control.app('shop', { hosts: [...APP, '*.test'] });
+    for (const host of ['a.test', 'b.a.test', 'c.b.a.test']) expect(await bench.appOf(host)).toBe('shop');
+    bench.cache.invalidate('shop', hosts);
+    bench.control.beforeResolve = () => Promise.reject(new PlatformError('store_unavailable', 'it is away'));
+    return bench;
+  }
+
+  const outcome = (bench: Bench, host: string) =>
+    bench.appOf(host).catch((thrown: unknown) => PlatformError.from(thrown).code);
+
+  it('hosts of an app that has changed lead to it as before, by name and by wildcard', async () => {
+    const bench = await changed();
+    bench.cache.invalidate('shop', APP);
+    for (const host of ['a.test', 'b.a.test']) expect(await outcome(bench, host)).toBe('shop');
+    bench.control.beforeResolve = async () => undefined;
+    const asked = () => bench.asked(() => bench.appOf('a.test'));
+    expect([await asked(), await asked()]).toEqual([1, 0]); // as soon as it is back, the new route is read
+  });
+
+  it('nobody has a host that is not certain to be his still', async () => {
+    const unavailable = 'store_unavailable';
+    expect(await outcome(await changed(), 'unasked.a.test')).toBe(unavailable);
+    // A wildcard between this one and the host may be somebody else's.
+    expect(await outcome(await changed(), 'c.b.a.test')).toBe(unavailable);
+    expect(await outcome(await changed(['*.a.test']), 'a.test')).toBe(unavailable);
+    expect(await outcome(await changed(['a.test']), 'b.a.test')).toBe(unavailable);
+    const deleted = await changed();
+    deleted.cache.invalidate('shop', []);
+    expect(await outcome(deleted, 'a.test')).toBe(unavailable);
+    const moved = await changed();
+    moved.cache.invalidate('other', ['b.a.test']);
+    expect(await outcome(moved, 'b.a.test')).toBe(unavailable);
+    const narrowed = await changed();
+    narrowed.cache.invalidate('other', ['*.a.test']);
+    expect(await outcome(narrowed, 'b.a.test')).toBe(unavailable);
+  });
+
+  it('any other failure is told', async () => {
+    const bench = await changed();
+    bench.control.beforeResolve = () => Promise.reject(new Error('a mistake'));
+    expect(await outcome(bench, 'a.test')).toBe('internal');
   });
 });
 

@@ -32,6 +32,16 @@ describe('while the database is away', () => {
     expect(node.count('started')).toBe(1);
   });
 
+  it('what is warm is served, though it has changed just before, or another app that needs it has', async () => {
+    const node = await ready({ idlePauseMs: null, idleStopMs: null });
+    await node.createApp('other', {}, ['hello']);
+    await node.change('hello', { requestTimeoutMs: MINUTE });
+    await node.changeNeeds('other', []);
+    await node.clock.advance(100);
+    node.storeIsAway = true;
+    expect(await node.visited('hello')).toBe('answered');
+  });
+
   it('what does not run is refused with the cause, and starts when the database is back', async () => {
     const node = await ready();
     const { id } = await node.createApp('cold');
