@@ -1,8 +1,9 @@
-/** Finding apps as callers name them: by name or by id, and only those of their own tenant. */
+/** Finding apps as callers name them, by name or by id and only those of their own tenant, and as visitors do, by host. */
 import { claims } from '../cmdb/claims.ts';
 import type { App, Kind, RecordOf } from '../cmdb/records.ts';
 import type { Filters, Store } from '../cmdb/store.ts';
 import { PlatformError } from '../errors.ts';
+import { wildcardsOf } from '../hostname.ts';
 import type { AppSpec } from './core-api.ts';
 import { DEFAULT_PAGE, type PageOptions } from './schema-query.ts';
 import type { Principal } from './tokens.ts';
@@ -40,6 +41,15 @@ export async function specOf(store: Store, app: App): Promise<AppSpec | undefine
   const again = await store.get('app', app.id);
   const other = again && (await store.get('revision', again.revisionId));
   return other && { app: again, revision: other };
+}
+
+/** The app that a normalised host, or a wildcard, leads to: the one that has it, else the one with the longest wildcard for it. */
+export async function findByHost(store: Store, host: string): Promise<App | undefined> {
+  for (const name of new Set([host, ...wildcardsOf(host)])) {
+    const app = await store.findByClaim('app', claims.host(name));
+    if (app) return app;
+  }
+  return undefined;
 }
 
 /** A page in order of id, which is that of creation, and the cursor for the next one; null at the end. */

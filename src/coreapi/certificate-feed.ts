@@ -7,8 +7,9 @@ import type { Clock } from '../clock.ts';
 import type { App, Certificate } from '../cmdb/records.ts';
 import type { Store } from '../cmdb/store.ts';
 import { isPlatformError } from '../errors.ts';
+import { hostMatches } from '../hostname.ts';
 import type { Log } from '../log.ts';
-import { served } from './certificates.ts';
+import { coveredNames, served, type ServedCertificate } from './certificates.ts';
 import { listAll } from './list-all.ts';
 
 /** A certificate as a TLS server needs it. */
@@ -35,13 +36,23 @@ export interface FedChange {
 
 const RETRY_MS = 1_000;
 
+/** What has been told of an app. */
+interface Told {
+  readonly certificates: ReadonlyMap<string, FedCertificate>;
+  readonly wildcards: readonly string[];
+  /** Another app has names of its certificates, and may give them back. */
+  readonly isContested: boolean;
+}
+
+const NOTHING: Told = { certificates: new Map(), wildcards: [], isContested: false };
+
 export class CertificateFeed {
   readonly #options: CertificateFeedOptions;
   readonly #closing = new AbortController();
   #revision = 0;
   #publish: (change: FedChange) => void = () => undefined;
   /** What has been told, by app. */
-  readonly #told = new Map<string, Map<string, FedCertificate>>();
+  readonly #told = new Map<string, Told>();
   #following: Promise<void> = Promise.resolve();
 
   /** Resolves when all there are have been read. Errors: the store's. */
@@ -58,7 +69,7 @@ export class CertificateFeed {
 
   /** All of them, as they were told last. */
   get certificates(): FedCertificate[] {
-    return [...this.#told.values()].flatMap((ofApp) => [...ofApp.values()]);
+    return [...this.#told.values()].flatMap(({ certificates }) => [...certificates.values()]);
   }
 
   /** From now on every change since it was opened is told. */
@@ -81,7 +92,7 @@ export class CertificateFeed {
       try {
         for await (const change of store.watch(cursor, signal)) {
           if (change.kind === 'certificate') await this.#certificateChanged(change.id);
-          else if (change.kind === 'app' && this.#told.has(change.id)) await this.#readApp(change.id);
+          else if (change.kind === 'app') await this.#appChanged(change.id);
           cursor = change.revision;
         }
       } catch (thrown) {
@@ -95,9 +106,19 @@ export class CertificateFeed {
 
   async #certificateChanged(id: string): Promise<void> {
     const certificate = await this.#options.store.get('certificate', id);
-    const known = [...this.#told].find(([, ofApp]) => ofApp.has(id));
+    const known = [...this.#told].find(([, { certificates }]) => certificates.has(id));
     const appId = certificate?.appId ?? known?.[0];
     if (appId !== undefined) await this.#readApp(appId);
+  }
+
+  /** Its hosts decide on the names of its own certificates, and on those of apps that have a wildcard above them. */
+  async #appChanged(id: string): Promise<void> {
+    if (this.#told.size === 0) return;
+    const { hosts = [] } = (await this.#options.store.get('app', id)) ?? {};
+    for (const [appId, { wildcards, isContested }] of [...this.#told]) {
+      const isBelow = wildcards.some((wildcard) => hosts.some((host) => hostMatches(wildcard, host)));
+      if (appId === id || isContested || isBelow) await this.#readApp(appId);
+    }
   }
 
   async #resync(cursor: number): Promise<number> {
@@ -128,19 +149,30 @@ export class CertificateFeed {
   /** What differs from what was told before. An app that is gone has none, nor one that has none of their names. */
   async #tell(appId: string, certificates: readonly Certificate[]): Promise<void> {
     const app = await this.#options.store.get('app', appId);
-    const before = this.#told.get(appId) ?? new Map<string, FedCertificate>();
-    const now = new Map(app ? certificates.map((one) => [one.id, fed(app, one)]) : []);
-    const put = [...now.values()].filter((one) => !same(one, before.get(one.id)));
-    const remove = [...before.keys()].filter((id) => !now.has(id));
-    if (now.size > 0) this.#told.set(appId, now);
+    const before = (this.#told.get(appId) ?? NOTHING).certificates;
+    const now = app ? await this.#tellable(app, certificates) : NOTHING;
+    const put = [...now.certificates.values()].filter((one) => !same(one, before.get(one.id)));
+    const remove = [...before.keys()].filter((id) => !now.certificates.has(id));
+    if (now.certificates.size > 0) this.#told.set(appId, now);
     else this.#told.delete(appId);
     if (put.length > 0 || remove.length > 0) this.#publish({ remove, put });
   }
+
+  async #tellable(app: App, certificates: readonly Certificate[]): Promise<Told> {
+    const all = await Promise.all(certificates.map((one) => served(this.#options.store, app, one)));
+    return {
+      certificates: new Map(all.map((one) => [one.certificate.id, fed(one)])),
+      wildcards: app.hosts.filter((host) => host.startsWith('*.')),
+      isContested: all.some(
+        ({ certificate, servedNames }) => coveredNames(app, certificate.names).length > servedNames.length,
+      ),
+    };
+  }
 }
 
-function fed(app: App, certificate: Certificate): FedCertificate {
+function fed({ certificate, servedNames }: ServedCertificate): FedCertificate {
   const { id, chainPem, keyPem, expiresAtMs } = certificate;
-  return { id, names: served(app, certificate).servedNames, chainPem, keyPem, expiresAtMs, isDefault: false };
+  return { id, names: servedNames, chainPem, keyPem, expiresAtMs, isDefault: false };
 }
 
 function same(one: FedCertificate, other: FedCertificate | undefined): boolean {

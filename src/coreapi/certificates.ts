@@ -11,7 +11,7 @@ import type { Clock } from '../clock.ts';
 import { PlatformError } from '../errors.ts';
 import { hostMatches } from '../hostname.ts';
 import { newId } from '../ids.ts';
-import { findApp } from './apps-find.ts';
+import { findApp, findByHost } from './apps-find.ts';
 import { listAll } from './list-all.ts';
 import { retryConflicts } from './retry-conflicts.ts';
 import type { PutCertificateBody } from './schema-certificates.ts';
@@ -22,7 +22,7 @@ export const MAX_CERTIFICATES = 20;
 /** Names that one certificate is shown for. */
 const MAX_SERVED_NAMES = 200;
 
-/** A certificate with the names it is shown for now: those of its own that its app has. */
+/** A certificate with the names it is shown for now: those of its own that lead to its app. */
 export interface ServedCertificate {
   readonly certificate: Certificate;
   readonly servedNames: readonly string[];
@@ -49,10 +49,15 @@ export class AppCertificates {
   ): Promise<ServedCertificate & { readonly created: boolean }> {
     return retryConflicts(async () => {
       const app = await findApp(this.#store, principal, nameOrId);
-      const facts = this.#read(body, app);
+      const facts = this.#read(body);
+      const names = await servedNames(this.#store, app, facts.names);
+      if (names.length === 0) {
+        const some = facts.names.slice(0, 5).join(', ');
+        throw refused('chain', `is for ${some}, none of which is a host of ${app.name}`);
+      }
       const before = await this.#find(app, name);
       const content = { ...facts, chainPem: body.chain, keyPem: body.key };
-      const figures = { hosts: servedNames(app, facts.names).length, expiresAtMs: facts.expiresAtMs };
+      const figures = { hosts: names.length, expiresAtMs: facts.expiresAtMs };
       const told = this.#event(
         before ? 'updated' : 'created',
         app,
@@ -72,7 +77,7 @@ export class AppCertificates {
         { op: 'update', kind: 'app', id: app.id, ifGeneration: app.generation, set: {} },
         told,
       ]);
-      return { created, certificate, servedNames: servedNames(app, certificate.names) };
+      return { created, certificate, servedNames: names };
     });
   }
 
@@ -80,13 +85,13 @@ export class AppCertificates {
   async list(principal: Principal, nameOrId: string): Promise<ServedCertificate[]> {
     const app = await findApp(this.#store, principal, nameOrId);
     const certificates = await listAll(this.#store, 'certificate', { appId: app.id });
-    return certificates.map((certificate) => served(app, certificate));
+    return Promise.all(certificates.map((certificate) => served(this.#store, app, certificate)));
   }
 
   /** Errors: `not_found`. */
   async get(principal: Principal, nameOrId: string, name: string): Promise<ServedCertificate> {
     const app = await findApp(this.#store, principal, nameOrId);
-    return served(app, await this.#existing(app, name));
+    return served(this.#store, app, await this.#existing(app, name));
   }
 
   /** Errors: `not_found`. */
@@ -101,16 +106,11 @@ export class AppCertificates {
     });
   }
 
-  #read(body: PutCertificateBody, app: App): CertificateFacts {
+  #read(body: PutCertificateBody): CertificateFacts {
     const facts = readOrRefuse(body);
     const nowMs = this.#clock.nowMs();
     if (facts.expiresAtMs <= nowMs) throw refused('chain', 'has expired');
     if (facts.names.length === 0) throw refused('chain', 'is for no hostname');
-    if (servedNames(app, facts.names).length === 0)
-      throw refused(
-        'chain',
-        `is for ${facts.names.slice(0, 5).join(', ')}, none of which is a host of ${app.name}`,
-      );
     return facts;
   }
 
@@ -155,10 +155,10 @@ export class AppCertificates {
 }
 
 /**
- * The names of a certificate that its app has, where they are shown: a host that the certificate is for, or a name of the
+ * The names of a certificate that the hosts of its app allow for: a host that the certificate is for, or a name of the
  * certificate that a wildcard host of the app stands for.
  */
-export function servedNames({ hosts }: Pick<App, 'hosts'>, names: readonly string[]): string[] {
+export function coveredNames({ hosts }: Pick<App, 'hosts'>, names: readonly string[]): string[] {
   const found = new Set<string>();
   for (const host of hosts)
     for (const name of names) {
@@ -172,8 +172,16 @@ export function servedNames({ hosts }: Pick<App, 'hosts'>, names: readonly strin
   return [...found].slice(0, MAX_SERVED_NAMES);
 }
 
-export function served(app: App, certificate: Certificate): ServedCertificate {
-  return { certificate, servedNames: servedNames(app, certificate.names) };
+/** Where it is shown: of those names the ones that lead to the app. A name below its wildcard may be another app's. */
+export async function servedNames(store: Store, app: App, names: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of coveredNames(app, names))
+    if (app.hosts.includes(name) || (await findByHost(store, name))?.id === app.id) found.push(name);
+  return found;
+}
+
+export async function served(store: Store, app: App, certificate: Certificate): Promise<ServedCertificate> {
+  return { certificate, servedNames: await servedNames(store, app, certificate.names) };
 }
 
 function readOrRefuse({ chain, key }: PutCertificateBody): CertificateFacts {

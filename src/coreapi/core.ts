@@ -7,8 +7,8 @@ import { claims } from '../cmdb/claims.ts';
 import type { Container, Node, Resources } from '../cmdb/records.ts';
 import type { Change, Operation, Store } from '../cmdb/store.ts';
 import { PlatformError } from '../errors.ts';
-import { wildcardsOf } from '../hostname.ts';
 import { Turns } from '../turns.ts';
+import { findByHost } from './apps-find.ts';
 import type {
   AppSpec,
   ColdStartFigures,
@@ -70,11 +70,8 @@ class Core implements CoreApi {
   }
 
   async lookup(host: string): Promise<AppSpec | undefined> {
-    for (const name of [host, ...wildcardsOf(host)]) {
-      const app = await this.#store.findByClaim('app', claims.host(name));
-      if (app) return this.spec(app.id);
-    }
-    return undefined;
+    const app = await findByHost(this.#store, host);
+    return app && this.spec(app.id);
   }
 
   spec(appId: string): Promise<SizedSpec | undefined> {

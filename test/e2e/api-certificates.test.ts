@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { openSqliteStore } from '../../src/cmdb/sqlite.ts';
 import { CertificateFeed } from '../../src/coreapi/certificate-feed.ts';
 import type { FedCertificate, FedChange } from '../../src/coreapi/certificate-feed.ts';
-import { MAX_CERTIFICATES, servedNames } from '../../src/coreapi/certificates.ts';
+import { MAX_CERTIFICATES, coveredNames } from '../../src/coreapi/certificates.ts';
 import { systemClock } from '../../src/clock.ts';
 import { silentLog } from '../../src/log.ts';
 import { makePair } from '../support/certificates.ts';
@@ -17,11 +17,13 @@ import type { Api } from './api-support.ts';
 let shop: Pair;
 let newer: Pair;
 let foreign: Pair;
+let below: Pair;
 beforeAll(async () => {
-  [shop, newer, foreign] = await Promise.all([
+  [shop, newer, foreign, below] = await Promise.all([
     makePair(['shop.example', '*.shop.example']),
     makePair(['shop.example'], { days: 60 }),
     makePair(['foreign.example']),
+    makePair(['login.shop.example', 'a.pay.shop.example']),
   ]);
 });
 
@@ -159,6 +161,30 @@ describe('the feed of certificates', () => {
     await until('none', () => known.size === 0);
   });
 
+  it('tells no name below a wildcard for as long as it leads to another app', async () => {
+    const api = await startApi();
+    const { client } = api;
+    await client.createApp({ name: 'all', hosts: ['*.shop.example'], image: 'web:1' });
+    await client.putCertificate('all', 'main', body(below));
+    const { known } = await follow(api);
+    const names = () => [...known.values()].flatMap((one) => one.names);
+    expect(names()).toEqual(['login.shop.example', 'a.pay.shop.example']);
+
+    await client.createApp({ name: 'login', hosts: ['login.shop.example'], image: 'web:1' });
+    await until('without the name of another app', () => names().join() === 'a.pay.shop.example');
+    expect((await client.getCertificate('all', 'main')).hosts).toEqual(['a.pay.shop.example']);
+    await client.patchApp('login', { hosts: ['login.shop.example', '*.pay.shop.example'] });
+    await until('without what another wildcard has', () => names().length === 0);
+    expect(await refusal(api, 'PUT', '/v1/apps/all/certificates/main', { body: body(below) })).toMatchObject({
+      code: 'invalid_body',
+      errors: [{ field: 'chain' }],
+    });
+    await client.patchApp('login', { hosts: ['login.shop.example'] });
+    await until('one that was given back', () => names().join() === 'a.pay.shop.example');
+    await client.deleteApp('login');
+    await until('all of them again', () => names().length === 2);
+  });
+
   it('is silent about changes that concern no certificate', async () => {
     const api = await withShop();
     await api.client.putCertificate('shop', 'main', body(shop));
@@ -171,7 +197,7 @@ describe('the feed of certificates', () => {
   });
 });
 
-describe('the names a certificate is shown for', () => {
+describe('the names of a certificate that the hosts of its app allow for', () => {
   it.each([
     [['shop.example'], ['shop.example'], ['shop.example']],
     [['shop.example'], ['*.shop.example'], []],
@@ -186,6 +212,6 @@ describe('the names a certificate is shown for', () => {
     [['*.b.shop.example'], ['*.shop.example'], []],
     [['shop.example'], ['foreign.example'], []],
   ])('of an app with %j and a certificate for %j are %j', (hosts, names, expected) => {
-    expect(servedNames({ hosts }, names)).toEqual(expected);
+    expect(coveredNames({ hosts }, names)).toEqual(expected);
   });
 });
