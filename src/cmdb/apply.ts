@@ -5,6 +5,7 @@
  * Claims are taken after every operation has let go of its own: within one commit a name moves from one record to
  * another in whatever order the operations stand.
  */
+import { overlapping } from './host-overlap.ts';
 import type { Event, Kind, RecordBase } from './records.ts';
 import { claimTaken, generationDiffers, idExists, recordMissing } from './store-errors.ts';
 import type { Change, Operation } from './store.ts';
@@ -23,8 +24,10 @@ export interface Tables {
 
   holderOf(claim: string): Holder | undefined;
   take(claim: string, holder: Holder): void;
-  /** Lets go of every claim of the record. */
-  release(holder: Holder): void;
+  /** Lets go of every claim of the record, and returns them. */
+  release(holder: Holder): readonly string[];
+  /** The first claim that begins so and is not held by a record of that tenant. */
+  heldByOthers(beginning: string, tenantId: string): string | undefined;
 
   /** Returns the event's sequence. */
   appendEvent(event: Omit<Event, 'sequence'>): number;
@@ -35,12 +38,13 @@ export interface Tables {
  * Applies the operations in order. Throws the errors of `Store.commit`; the caller then undoes what was written.
  */
 export function applyOperations(tables: Tables, operations: readonly Operation[]): void {
-  /** The last word on the claims of each record that was given any, by record. */
-  const wanted = new Map<string, { holder: Holder; claims: readonly string[] }>();
+  /** The last word on the claims of each record that was given any, by record, and those it had before. */
+  const wanted = new Map<string, { holder: Holder; claims: readonly string[]; before: readonly string[] }>();
 
   function replaceClaims(holder: Holder, claims: readonly string[]): void {
-    tables.release(holder);
-    wanted.set(`${holder.kind}/${holder.id}`, { holder, claims });
+    const key = `${holder.kind}/${holder.id}`;
+    const released = tables.release(holder);
+    wanted.set(key, { holder, claims, before: wanted.get(key)?.before ?? released });
   }
 
   for (const operation of operations) {
@@ -78,9 +82,11 @@ export function applyOperations(tables: Tables, operations: readonly Operation[]
     }
   }
 
-  for (const { holder, claims } of wanted.values()) {
+  for (const { holder, claims, before } of wanted.values()) {
     for (const claim of new Set(claims)) {
       if (tables.holderOf(claim)) throw claimTaken(claim);
+      const other = before.includes(claim) ? undefined : overlapping(tables, claim, holder);
+      if (other !== undefined) throw claimTaken(other);
       tables.take(claim, holder);
     }
   }

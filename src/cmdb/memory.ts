@@ -171,11 +171,22 @@ class MemoryTables implements Tables {
     this.#undo.push(() => this.#dropClaim(claim, holder));
   }
 
-  release(holder: Holder): void {
-    for (const claim of [...(this.#claimsOf.get(keyOf(holder)) ?? [])]) {
+  release(holder: Holder): string[] {
+    const released = [...(this.#claimsOf.get(keyOf(holder)) ?? [])];
+    for (const claim of released) {
       this.#dropClaim(claim, holder);
       this.#undo.push(() => this.#addClaim(claim, holder));
     }
+    return released;
+  }
+
+  heldByOthers(beginning: string, tenantId: string): string | undefined {
+    const isOthers = ({ kind, id }: Holder) =>
+      (this.get(kind, id) as { tenantId?: string } | undefined)?.tenantId !== tenantId;
+    return [...this.#claims]
+      .filter(([claim, holder]) => claim.startsWith(beginning) && isOthers(holder))
+      .map(([claim]) => claim)
+      .sort()[0];
   }
 
   appendEvent(event: Omit<Event, 'sequence'>): number {

@@ -89,6 +89,26 @@ export const MIGRATIONS: readonly string[] = [
   `
   UPDATE records SET body = json_insert(body, '$.policy.spares', 0) WHERE kind = 'app';
   `,
+  // Claims on hosts have their labels turned round. In a new table: what a.b becomes may be there already, as b.a.
+  `
+  CREATE TABLE turned (
+    claim TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL
+  ) WITHOUT ROWID;
+  INSERT INTO turned SELECT iif(claim GLOB 'host:*', 'host:' || (
+    WITH RECURSIVE labels(rest, done) AS (
+      SELECT substr(claim, 6) || '.', ''
+      UNION ALL
+      SELECT substr(rest, instr(rest, '.') + 1), '.' || substr(rest, 1, instr(rest, '.') - 1) || done
+        FROM labels WHERE rest <> ''
+    )
+    SELECT substr(done, 2) FROM labels WHERE rest = ''
+  ), claim), kind, id FROM claims;
+  DROP TABLE claims;
+  ALTER TABLE turned RENAME TO claims;
+  CREATE INDEX claims_by_holder ON claims (kind, id);
+  `,
 ];
 
 /** "Mayf" in the file's header: says whose database it is. */

@@ -76,8 +76,19 @@ export class SqliteTables implements Tables {
     this.#sql('INSERT INTO claims (claim, kind, id) VALUES (?, ?, ?)').run(claim, kind, id);
   }
 
-  release({ kind, id }: Holder): void {
-    this.#sql('DELETE FROM claims WHERE kind = ? AND id = ?').run(kind, id);
+  release({ kind, id }: Holder): string[] {
+    const rows = this.#sql('DELETE FROM claims WHERE kind = ? AND id = ? RETURNING claim').all(kind, id);
+    return (rows as { claim: string }[]).map(({ claim }) => claim);
+  }
+
+  heldByOthers(beginning: string, tenantId: string): string | undefined {
+    const found = this.#sql(
+      `SELECT claim FROM claims WHERE claim >= ? AND claim < ? AND NOT EXISTS (
+         SELECT 1 FROM records INDEXED BY records_by_tenant
+         WHERE records.kind = claims.kind AND records.tenantId = ? AND records.id = claims.id
+       ) ORDER BY claim LIMIT 1`,
+    ).get(beginning, `${beginning}\u{10ffff}`, tenantId);
+    return (found as { claim: string } | undefined)?.claim;
   }
 
   appendEvent(event: Omit<Event, 'sequence'>): number {

@@ -3,7 +3,7 @@
  * every driver passes the same suite (test/contract/store.ts).
  *
  * There is one way to write: a `commit` of several operations that all happen or none does. Preconditions are part of
- * it: an update names the generation it was decided on, and *claims* (`host:a.example`, `app:ten_1/shop`) are unique
+ * it: an update names the generation it was decided on, and *claims* (`host:example.a`, `app:ten_1/shop`) are unique
  * over the whole store. A decision that lost a race is a `conflict` and is made anew on fresh records.
  */
 import type { Event, Kind, RecordOf } from './records.ts';
@@ -86,7 +86,8 @@ export interface Store {
    * Applies all operations or none; when it resolves they survive kill -9 of this process.
    * Returns the revision after it. Errors: `conflict` (a generation differs, an id exists already), `not_found` (the
    * record to update or delete is not there; with `ifGeneration` on a missing record too), `name_taken` (a claim that
-   * another record holds; the message and `fields[0].field` carry the claim), `store_unavailable`.
+   * another record holds, or on a host that overlaps another tenant's; the message and `fields[0].field` carry the claim
+   * that is in the way), `store_unavailable`.
    * Claims are taken after all operations have let go of theirs: their order within the commit does not matter.
    */
   commit(operations: readonly Operation[]): Promise<number>;

@@ -3,10 +3,11 @@
  * of it. Here a change is put into operations of the store; apps.ts decides what the change is.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { claims } from '../cmdb/claims.ts';
+import { claims, hostClaimed } from '../cmdb/claims.ts';
 import type { App, Event, Policy, Revision } from '../cmdb/records.ts';
 import type { NewRecord, Operation, Store } from '../cmdb/store.ts';
 import { PlatformError } from '../errors.ts';
+import { hostMatches } from '../hostname.ts';
 import { newId } from '../ids.ts';
 import { describe, sameContent, type RevisionContent } from './apps-content.ts';
 import { needsOperations, refuseIfNeeded, type Needs } from './apps-needs.ts';
@@ -133,14 +134,18 @@ export async function planDelete(store: Store, app: App, nowMs: number): Promise
   ];
 }
 
-/** A claim that another record holds, told as the caller knows it: whose it is, is not said. */
-export function claimError(thrown: PlatformError): PlatformError {
+/** A claim of another record that stands in the way of the app's, told as the caller knows it: whose it is, is not said. */
+export function claimError(thrown: PlatformError, { hosts }: Pick<App, 'hosts'>): PlatformError {
   const claim = thrown.fields[0]?.field ?? '';
-  if (!claim.startsWith('host:')) return nameTaken(claim.slice(claim.indexOf('/') + 1));
-  const host = claim.slice('host:'.length);
-  return new PlatformError('host_taken', `the hostname ${host} belongs to another app`, {
+  const host = hostClaimed(claim);
+  if (host === undefined) return nameTaken(claim.slice(claim.indexOf('/') + 1));
+  const overlap = hosts.includes(host)
+    ? undefined
+    : hosts.find((own) => hostMatches(own, host) || hostMatches(host, own));
+  const why = overlap === undefined ? '' : `, and ${overlap} overlaps it`;
+  return new PlatformError('host_taken', `the hostname ${host} belongs to another app${why}`, {
     hint: 'choose another hostname, or take it from that app first',
-    fields: [{ field: 'hosts', reason: `${host} is taken` }],
+    fields: [{ field: 'hosts', reason: `${host} is taken${why}` }],
   });
 }
 

@@ -177,7 +177,7 @@ export class Apps {
     try {
       await this.#store.commit(operations);
     } catch (thrown) {
-      throw isPlatformError(thrown, 'name_taken') ? claimError(thrown) : thrown;
+      throw isPlatformError(thrown, 'name_taken') ? claimError(thrown, spec.app) : thrown;
     }
     return spec;
   }

@@ -1,5 +1,6 @@
 /** The store suite's part on records and on the claims they hold. */
 import { expect, it } from 'vitest';
+import { claims } from '../../src/cmdb/claims.ts';
 import type { ListOptions, Operation, Store } from '../../src/cmdb/store.ts';
 import { app, container, createTenant, expectError, type OpenStore, tenant } from './store-fixtures.ts';
 
@@ -13,7 +14,7 @@ export function recordContract(open: OpenStore): void {
   it('reads what is not there as undefined', async () => {
     const store = await open();
     expect(await store.get('app', 'app_1')).toBeUndefined();
-    expect(await store.findByClaim('app', 'host:a.example')).toBeUndefined();
+    expect(await store.findByClaim('app', 'host:example.a')).toBeUndefined();
     expect(await store.list('app')).toEqual([]);
   });
 
@@ -97,13 +98,13 @@ export function recordContract(open: OpenStore): void {
     const store = await open();
     const hosts = ['a.example'];
     await store.commit([
-      { op: 'create', kind: 'app', record: app('app_1', { hosts }), claims: ['host:a.example'] },
+      { op: 'create', kind: 'app', record: app('app_1', { hosts }), claims: ['host:example.a'] },
     ]);
     hosts.push('put-in.example');
     const given = [
       await store.get('app', 'app_1'),
       ...(await store.list('app')),
-      await store.findByClaim('app', 'host:a.example'),
+      await store.findByClaim('app', 'host:example.a'),
     ];
     for (const record of given) (record?.hosts as string[]).push('given-out.example');
     expect(await store.get('app', 'app_1')).toMatchObject({ hosts: ['a.example'] });
@@ -178,18 +179,18 @@ export function claimContract(open: OpenStore): void {
 
   it('refuses a claim that another record holds, of whatever kind, and names it', async () => {
     const store = await open();
-    await store.commit([createTenant('ten_1', 'host:a.example')]);
+    await store.commit([createTenant('ten_1', 'host:example.a')]);
     const taken = store.commit([
-      { op: 'create', kind: 'app', record: app('app_1'), claims: ['free', 'host:a.example'] },
+      { op: 'create', kind: 'app', record: app('app_1'), claims: ['free', 'host:example.a'] },
     ]);
     await expect(taken).rejects.toMatchObject({
       code: 'name_taken',
-      message: expect.stringContaining('host:a.example') as string,
-      fields: [{ field: 'host:a.example' }],
+      message: expect.stringContaining('host:example.a') as string,
+      fields: [{ field: 'host:example.a' }],
     });
-    expect(await holder(store, 'host:a.example')).toBe('ten_1');
+    expect(await holder(store, 'host:example.a')).toBe('ten_1');
     await store.commit([createTenant('ten_2', 'free')]);
-    await expectError('name_taken', store.commit([update('ten_2', 1, ['host:a.example'])]));
+    await expectError('name_taken', store.commit([update('ten_2', 1, ['host:example.a'])]));
     expect(await holder(store, 'free')).toBe('ten_2');
   });
 
@@ -215,6 +216,57 @@ export function claimContract(open: OpenStore): void {
     expect(await holder(store, 'c')).toBe('ten_1');
     await store.commit([createTenant('ten_2', 'a')]);
     expect(await holder(store, 'a')).toBe('ten_2');
+  });
+
+  it('gives no host below another tenant’s wildcard, and no wildcard above another tenant’s host', async () => {
+    const store = await open();
+    let apps = 0;
+    const claim = (tenantId: string, ...hosts: string[]) => {
+      const record = app(`app_${++apps}`, { tenantId, hosts });
+      return store.commit([{ op: 'create', kind: 'app', record, claims: hosts.map(claims.host) }]);
+    };
+    const refusedFor = async (inTheWay: string, tenantId: string, host: string) =>
+      expect(claim(tenantId, 'free.test', host)).rejects.toMatchObject({
+        code: 'name_taken',
+        fields: [{ field: claims.host(inTheWay) }],
+      });
+    await claim('ten_1', '*.shop.example');
+    await claim('ten_1', 'a.b.test');
+    await refusedFor('*.shop.example', 'ten_2', 'login.shop.example');
+    await refusedFor('*.shop.example', 'ten_2', '*.pay.shop.example');
+    await refusedFor('*.shop.example', 'ten_2', '*.example');
+    await refusedFor('a.b.test', 'ten_2', '*.test');
+    await refusedFor('a.b.test', 'ten_2', '*.b.test');
+    // What only looks alike, what a wildcard does not stand for, and the tenant's own.
+    await claim('ten_2', 'shop.example', 'bigshop.example', '*.a.b.test', 'b.test', 'xb.test');
+    await claim('ten_1', 'login.shop.example', '*.pay.shop.example');
+    await refusedFor('bigshop.example', 'ten_1', '*.example');
+    expect(await store.findByClaim('app', claims.host('free.test'))).toBeUndefined();
+  });
+
+  it('leaves a record the overlapping hosts it has, and gives what another lets go of in the same commit', async () => {
+    const store = await open();
+    const set = (id: string, ifGeneration: number, tenantId: string, ...hosts: string[]): Operation => {
+      return {
+        op: 'update',
+        kind: 'app',
+        id,
+        ifGeneration,
+        set: { tenantId },
+        claims: hosts.map(claims.host),
+      };
+    };
+    await store.commit([
+      { op: 'create', kind: 'app', record: app('app_1'), claims: [claims.host('*.example')] },
+      { op: 'create', kind: 'app', record: app('app_2'), claims: [claims.host('a.example')] },
+    ]);
+    await store.commit([set('app_2', 1, 'ten_2', 'a.example', 'a.test')]);
+    await expectError('name_taken', store.commit([set('app_2', 2, 'ten_2', 'a.example', 'b.example')]));
+    await store.commit([
+      set('app_2', 2, 'ten_2', 'a.example', 'b.example'),
+      { op: 'delete', kind: 'app', id: 'app_1' },
+    ]);
+    expect((await store.findByClaim('app', claims.host('b.example')))?.id).toBe('app_2');
   });
 
   it('frees the claims of a deleted record', async () => {

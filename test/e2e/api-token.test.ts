@@ -60,5 +60,10 @@ describe('the token', () => {
     expect(await refusal(api, 'POST', '/v1/apps', { ...as, body: { ...HELLO, name: 'b' } })).toMatchObject({
       code: 'host_taken',
     });
+    const above = { name: 'c', hosts: ['free.example', '*.localhost'], image: 'web:1' };
+    expect(await refusal(api, 'POST', '/v1/apps', { ...as, body: above })).toMatchObject({
+      code: 'host_taken',
+      detail: 'the hostname hello.localhost belongs to another app, and *.localhost overlaps it',
+    });
   });
 });

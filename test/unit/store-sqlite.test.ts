@@ -20,12 +20,12 @@ describe('a file that is opened again', () => {
     const path = newPath();
     const first = open({ path });
     await first.commit([
-      { op: 'create', kind: 'app', record: app('app_1'), claims: ['host:a.example'] },
+      { op: 'create', kind: 'app', record: app('app_1'), claims: ['host:example.a'] },
       event(),
     ]);
     await first.close();
     const second = open({ path });
-    expect(await second.findByClaim('app', 'host:a.example')).toEqual({ ...app('app_1'), generation: 1 });
+    expect(await second.findByClaim('app', 'host:example.a')).toEqual({ ...app('app_1'), generation: 1 });
     expect(await second.listEvents()).toHaveLength(1);
     expect(await second.revision()).toBe(2);
     expect(await takeChanges(second, 0, 2)).toHaveLength(2);
@@ -131,6 +131,25 @@ describe('a schema that changes', () => {
     expect((await store.list('container')).map(({ slot }) => slot)).toEqual([0, 'next', null]);
     expect((await store.findByClaim('container', claims.slot('app_1', 0)))?.id).toBe('ctr_1');
     expect((await store.findByClaim('container', claims.slot('app_1', 'next')))?.id).toBe('ctr_2');
+  });
+
+  it('finds apps by the hosts they had before', async () => {
+    const path = newPath();
+    const db = new Database(path);
+    migrate(db, path, MIGRATIONS.slice(0, 9));
+    const insert = db.prepare('INSERT INTO records (kind, id, body) VALUES (?, ?, ?)');
+    const claim = db.prepare('INSERT INTO claims (claim, kind, id) VALUES (?, ?, ?)');
+    const hosts = ['*.shop.example', 'a.b', 'b.a', 'localhost', '127.0.0.1', '[::1]'];
+    for (const [index, host] of hosts.entries()) {
+      insert.run('app', `app_${index}`, JSON.stringify({ ...app(`app_${index}`), generation: 1 }));
+      claim.run(`host:${host}`, 'app', `app_${index}`);
+    }
+    claim.run('app:ten_1/app_0', 'app', 'app_0');
+    db.close();
+    const store = open({ path });
+    for (const [index, host] of hosts.entries())
+      expect((await store.findByClaim('app', claims.host(host)))?.id).toBe(`app_${index}`);
+    expect((await store.findByClaim('app', claims.appName('ten_1', 'app_0')))?.id).toBe('app_0');
   });
 
   it('takes a file with its data one version further', async () => {
@@ -306,8 +325,11 @@ describe('indexes', () => {
       /^SEARCH records USING INDEX records_by_tenant \(kind=\? AND tenantId=\? AND id>\?\)$/,
     );
     expect(list({ nodeId: 'n', appId: 'a' })).toMatch(/^SEARCH records USING INDEX records_by_app [^;]+$/);
-    expect(planOf(() => tables.findByClaim('app', 'host:a.example'))).toMatch(
+    expect(planOf(() => tables.findByClaim('app', 'host:example.a'))).toMatch(
       /^SEARCH claims USING PRIMARY KEY \(claim=\?\); SEARCH records USING INDEX [^;]+ \(kind=\? AND id=\?\)$/,
+    );
+    expect(planOf(() => tables.heldByOthers('host:example.', 'ten_1'))).toMatch(
+      /^SEARCH claims USING PRIMARY KEY \(claim>\? AND claim<\?\); [^;]+; SEARCH records USING INDEX records_by_tenant \(kind=\? AND tenantId=\? AND id=\?\)$/,
     );
     expect(planOf(() => tables.get('app', 'app_1'))).toMatch(/^SEARCH records [^;]+\(kind=\? AND id=\?\)$/);
     expect(events({})).toMatch(/^SEARCH events USING INTEGER PRIMARY KEY \(rowid>\? AND rowid<\?\)$/);
