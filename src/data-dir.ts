@@ -23,8 +23,11 @@ import { newId } from './ids.ts';
 export interface DataDir {
   readonly path: string;
   readonly databasePath: string;
-  /** The same at every start: containers are found again by it. */
-  readonly nodeId: string;
+  /**
+   * The same at every start: containers are found again by it. Kept in a file, and by the database as that of its node:
+   * `recorded`, the ids of those it has, is asked where there is no file.
+   */
+  nodeId(recorded: readonly string[]): string;
   /** Lets another program have it. */
   release(): void;
 }
@@ -37,7 +40,10 @@ export function openDataDir(path: string): DataDir {
     return {
       path,
       databasePath: join(path, 'mayfly.db'),
-      nodeId: readOrCreate(join(path, 'node-id'), () => newId('node')),
+      nodeId: ([only, ...others]) =>
+        readOrCreate(join(path, 'node-id'), () =>
+          only !== undefined && others.length === 0 ? only : newId('node'),
+        ),
       release: () => rmSync(lockPath, { force: true }),
     };
   } catch (cause) {

@@ -11,15 +11,16 @@ import type { ContainerNetwork } from './compute/docker/sandboxes.ts';
 import type { Engine } from './compute/engine.ts';
 import { openProcessEngine } from './compute/process/process-engine.ts';
 import type { UpConfig } from './config.ts';
-import type { DataDir } from './data-dir.ts';
 import { isPlatformError, PlatformError } from './errors.ts';
 import type { Log } from './log.ts';
 
 export interface EngineRequest {
   readonly config: UpConfig;
-  readonly dataDir: DataDir;
-  /** What `engineUsedBefore` says. */
-  readonly usedBefore: string | undefined;
+  readonly node: {
+    readonly id: string;
+    /** What `engineUsedBefore` says. */
+    readonly usedBefore: string | undefined;
+  };
   /** Where this machine reaches the proxy. */
   readonly proxyAt: () => string;
   readonly clock: Clock;
@@ -48,18 +49,18 @@ export async function engineUsedBefore(store: Store, nodeId: string): Promise<st
 
 /** Errors: `engine_unavailable` where the engine that is to be used does not answer. */
 export async function openEngine(request: EngineRequest): Promise<OpenedEngine> {
-  const { config, usedBefore } = request;
+  const { config, node } = request;
   if (config.engine === 'process') return openProcesses(request, '');
   if (config.engine === 'docker') return openDocker(request);
-  if (usedBefore === 'process')
+  if (node.usedBefore === 'process')
     return openProcesses(request, '; the apps of this data folder have run so (--engine docker ends that)');
   try {
     return await openDocker(request);
   } catch (thrown) {
     if (!isPlatformError(thrown, 'engine_unavailable')) throw thrown;
-    if (usedBefore !== 'docker' && isAbsent(thrown))
+    if (node.usedBefore !== 'docker' && isAbsent(thrown))
       return openProcesses(request, `; no Docker engine answers at ${config.dockerSocket}`);
-    const why = usedBefore === 'docker' ? ', and the apps of this data folder run on it' : '';
+    const why = node.usedBefore === 'docker' ? ', and the apps of this data folder run on it' : '';
     throw new PlatformError('engine_unavailable', `${thrown.message}${why}`, {
       cause: thrown,
       hint: `${thrown.hint ?? ''} With --engine process, apps run as plain processes, which are not isolated.`,
@@ -67,20 +68,20 @@ export async function openEngine(request: EngineRequest): Promise<OpenedEngine> 
   }
 }
 
-async function openDocker({ config, dataDir, clock, log }: EngineRequest): Promise<OpenedEngine> {
+async function openDocker({ config, node, clock, log }: EngineRequest): Promise<OpenedEngine> {
   const { dockerSocket: socketPath, insidePort: port } = config;
-  const { path, nodeId } = dataDir;
   const version = await dockerVersion(socketPath);
-  const insideDoor = { port, folder: join(path, 'docker', 'hosts') };
-  const engine = openDockerEngine({ nodeId, socketPath, clock, log, insideDoor });
+  const insideDoor = { port, folder: join(config.data, 'docker', 'hosts') };
+  const engine = openDockerEngine({ nodeId: node.id, socketPath, clock, log, insideDoor });
   return { engine, network: () => engine.network, note: ` ${version} at ${socketPath}` };
 }
 
 async function openProcesses(
-  { dataDir: { path, nodeId }, clock, proxyAt }: EngineRequest,
+  { config, node, clock, proxyAt }: EngineRequest,
   because: string,
 ): Promise<OpenedEngine> {
-  const engine = await openProcessEngine({ dataDir: join(path, 'process'), nodeId, clock, proxyAt });
+  const dataDir = join(config.data, 'process');
+  const engine = await openProcessEngine({ dataDir, nodeId: node.id, clock, proxyAt });
   const limits = engine.capabilities.limits ? '' : ', nor are CPU and memory limited here';
   const note = `: apps run as plain processes, NOT isolated from each other or from this machine${limits}${because}`;
   return { engine, network: () => ({ subnets: [], gateway: undefined }), note };

@@ -14,6 +14,7 @@ import { CertificateFeed } from './coreapi/certificate-feed.ts';
 import { createCore } from './coreapi/core.ts';
 import { ensureDefaults } from './coreapi/grades.ts';
 import { startCoreApi } from './coreapi/http/server.ts';
+import { removeOtherNodes } from './coreapi/lone-node.ts';
 import { ensureOperatorToken, forgetOperatorToken } from './coreapi/tokens.ts';
 import { openDataDir, type DataDir } from './data-dir.ts';
 import { engineUsedBefore, openEngine } from './engine-choice.ts';
@@ -69,13 +70,15 @@ async function serve(
   const store = tally.watch(openSqliteStore({ path: dataDir.databasePath }));
   closers.push(() => store.close());
   await ensureDefaults(store, clock);
+  const nodeId = dataDir.nodeId((await store.list('node')).map(({ id }) => id));
+  await removeOtherNodes(store, clock, nodeId);
 
   // Port 0 is another one from when it listens on.
   let { proxyPort } = config;
   const proxyAt = () => authority(reachedAt(config.proxyHost), proxyPort);
-  const usedBefore = await engineUsedBefore(store, dataDir.nodeId);
-  const { engine, network, note } = await openEngine({ config, dataDir, usedBefore, proxyAt, clock, log });
-  const agent = await openAgent(config, dataDir, { store, tally }, engine, log);
+  const node = { id: nodeId, usedBefore: await engineUsedBefore(store, nodeId) };
+  const { engine, network, note } = await openEngine({ config, node, proxyAt, clock, log });
+  const agent = await openAgent(config, nodeId, { store, tally }, engine, log);
   // A start that fails half way leaves the containers it found as they were.
   let leaveRunning = true;
   closers.push(() => agent.close({ leaveRunning, timeoutMs: STOP_MS }));
@@ -179,7 +182,7 @@ async function serveMetrics(
 
 function openAgent(
   config: UpConfig,
-  { nodeId }: DataDir,
+  nodeId: string,
   { store, tally }: { store: Store; tally: EventTally },
   engine: Engine,
   log: Log,

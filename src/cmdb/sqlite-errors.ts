@@ -7,7 +7,7 @@ const HINTS: readonly (readonly [codes: readonly string[], hint: string])[] = [
   [['SQLITE_FULL', 'ENOSPC'], 'Make room on the disk.'],
   [
     ['SQLITE_NOTADB', 'SQLITE_CORRUPT'],
-    'It is no SQLite database or is damaged: restore a copy, or move it away.',
+    'It is no SQLite database or is damaged: restore a copy, or move it away. What has its name with -wal and -shm goes first.',
   ],
   [['ENOENT'], 'Make the folder first.'],
   [

@@ -1,4 +1,6 @@
 /** kill -9 of the whole program at any instant: what serves goes on and is taken over, what was half made is resolved. */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { ENGINES, Platform, whyNot } from '../support/platform.ts';
 import { StartGate } from '../support/start-gate.ts';
@@ -56,5 +58,22 @@ it.for(ENGINES)(
     }
     await Promise.all(starting.map((name) => platform.who(name)));
     expect((await platform.running()).size).toBe(SERVING + STARTING);
+  },
+);
+
+it.for(ENGINES)(
+  'a database without the rest of its folder finds its containers again (%s)',
+  async (engine, { skip }) => {
+    const reason = await whyNot(engine);
+    skip(reason !== undefined, reason);
+    await using platform = await Platform.open(engine);
+    await platform.create('kept');
+    const before = await platform.who('kept');
+    const { nodeId } = platform;
+    await platform.kill();
+    await rm(join(platform.data, 'node-id'));
+    await platform.start();
+    expect(platform.nodeId).toBe(nodeId);
+    expect(await platform.who('kept')).toEqual(before);
   },
 );

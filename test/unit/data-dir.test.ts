@@ -70,9 +70,9 @@ describe('the data directory', () => {
     const first = openDataDir(path);
     for (const made of ['a', 'a/b', 'a/b/c']) expect(statSync(join(folder, made)).mode & 0o777).toBe(0o700);
     expect(first).toMatchObject({ path, databasePath: join(path, 'mayfly.db') });
-    expect(first.nodeId).toMatch(/^node_/);
+    expect(first.nodeId([])).toMatch(/^node_/);
     first.release();
-    expect(openDataDir(path).nodeId).toBe(first.nodeId);
+    expect(openDataDir(path).nodeId([])).toBe(first.nodeId([]));
   });
 
   it('leaves no lock behind when it is let go', () => {
@@ -97,10 +97,9 @@ describe('the data directory', () => {
   it('is taken over from a program that was killed', async () => {
     const path = newFolder();
     const { child } = await program(path);
-    const { nodeId } = { nodeId: readFileSync(join(path, 'node-id'), 'utf8').trim() };
     child.kill('SIGKILL');
     await once(child, 'close');
-    expect(openDataDir(path).nodeId).toBe(nodeId);
+    expect(openDataDir(path).path).toBe(path);
     expect(locks(path).length).toBe(1);
   });
 
@@ -122,9 +121,18 @@ describe('the data directory', () => {
     const path = newFolder();
     writeFileSync(join(path, 'node-id'), '');
     const dataDir = openDataDir(path);
-    expect(dataDir.nodeId).toMatch(/^node_/);
+    expect(dataDir.nodeId([])).toMatch(/^node_/);
     dataDir.release();
-    expect(openDataDir(path).nodeId).toBe(dataDir.nodeId);
+    expect(openDataDir(path).nodeId([])).toBe(dataDir.nodeId([]));
+  });
+
+  it('without the id’s file is that of the node that its database knows, if that knows one alone', () => {
+    const [restored, several, new_] = [newFolder(), newFolder(), newFolder()];
+    expect(openDataDir(restored).nodeId(['node_a'])).toBe('node_a');
+    expect(readFileSync(join(restored, 'node-id'), 'utf8')).toBe('node_a\n');
+    expect(['node_a', 'node_b']).not.toContain(openDataDir(several).nodeId(['node_a', 'node_b']));
+    const id = openDataDir(new_).nodeId([]);
+    expect(readFileSync(join(new_, 'node-id'), 'utf8')).toBe(`${id}\n`);
   });
 
   it('that cannot be written is refused by name, with the way out', () => {
