@@ -1,7 +1,8 @@
 /**
  * The Core API on a socket. It is a control port: containers, which can reach whatever their host listens on through
  * their network's gateway, are turned away as they connect, before a byte is read. Slow senders have deadlines,
- * connections a bound, and stopping does not wait for those who follow a log.
+ * connections, the requests waiting on each and the answers not taken a bound, and stopping does not wait for those who
+ * follow a log.
  */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -16,6 +17,8 @@ import type { NodeGateway } from '../core-api.ts';
 import { ensureDefaults } from '../grades.ts';
 import { problemResponse, toProblem, PROBLEM_TYPE } from '../problem.ts';
 import { createApi } from './api.ts';
+import { RequestTurns } from './request-turns.ts';
+import { UnreadAnswers } from './unread-answers.ts';
 
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -71,20 +74,19 @@ export async function startCoreApi(options: CoreApiServerOptions): Promise<CoreA
   server.maxConnections = MAX_CONNECTIONS;
   if (refuseFrom) refuseConnections(server, refuseFrom);
   server.on('clientError', answerBrokenRequest);
-  const inFlight = new Set<object>();
+  const unread = new UnreadAnswers();
   const listener = getRequestListener(api.fetch, {
     overrideGlobalObjects: false,
     errorHandler: (thrown) =>
       problemResponse(new PlatformError('bad_request', 'the request cannot be read', { cause: thrown })),
   });
-  server.on('request', (request, response) => {
-    inFlight.add(response);
-    response.once('close', () => {
-      inFlight.delete(response);
-      if (shutdown.signal.aborted && inFlight.size === 0) server.closeAllConnections();
-    });
-    void listener(request, response);
+  const turns = new RequestTurns({
+    serve: (request, response) => void listener(request, response).then(() => unread.add(response)),
+    onIdle: () => {
+      if (shutdown.signal.aborted) server.closeAllConnections();
+    },
   });
+  server.on('request', (request, response) => turns.add(request, response));
 
   server.listen(listen.port, listen.host);
   await once(server, 'listening');
@@ -95,7 +97,7 @@ export async function startCoreApi(options: CoreApiServerOptions): Promise<CoreA
     shutdown.abort(new PlatformError('shutting_down', 'the Core API is stopping', { retryAfterMs: 1_000 }));
     const closed = once(server, 'close');
     server.close();
-    if (inFlight.size === 0) server.closeAllConnections();
+    if (turns.idle) server.closeAllConnections();
     const giveUp = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
     await closed;
     clearTimeout(giveUp);
