@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Revision, Workload } from '../cmdb/records.ts';
 import { PlatformError } from '../errors.ts';
-import { MAX_ENV_KEYS, type DeployBody, type PutAppBody } from './schema-app.ts';
+import { MAX_ENV_BYTES, MAX_ENV_KEYS, type DeployBody, type PutAppBody } from './schema-app.ts';
 
 /** The fields of a revision that a caller decides on. */
 export type RevisionContent = Pick<Revision, 'workload' | 'env' | 'port' | 'protocol' | 'probe' | 'readOnly'>;
@@ -31,7 +31,7 @@ export function sameContent(a: RevisionContent, b: RevisionContent): boolean {
 export function wholeContent(body: PutAppBody, found: ImageFound | undefined): RevisionContent {
   return checked({
     workload: wholeWorkload(body, found),
-    env: body.env ?? {},
+    env: checkedEnv(body.env ?? {}),
     port: body.port ?? found?.exposedPort ?? DEFAULT_PORT,
     protocol: body.protocol ?? 'http1',
     probe: body.probe ?? { type: 'tcp' },
@@ -107,11 +107,24 @@ function changedWorkload(body: DeployBody, current: Workload, found: ImageFound 
   };
 }
 
-function changedEnv(change: DeployBody['env'], current: Revision['env']): Record<string, string> {
+function changedEnv(change: DeployBody['env'], current: Revision['env']): Revision['env'] {
+  if (change === undefined) return current;
   const merged: Record<string, string | null> = { ...current, ...change };
   const kept = Object.entries(merged).filter((entry): entry is [string, string] => entry[1] !== null);
-  if (kept.length > MAX_ENV_KEYS) throw refused('env', `holds at most ${MAX_ENV_KEYS} variables`);
-  return Object.fromEntries(kept);
+  return checkedEnv(Object.fromEntries(kept));
+}
+
+/** However many changes brought it together. */
+function checkedEnv(env: Revision['env']): Revision['env'] {
+  const variables = Object.entries(env);
+  if (variables.length > MAX_ENV_KEYS) throw refused('env', `holds at most ${MAX_ENV_KEYS} variables`);
+  const bytes = variables.reduce((sum, variable) => sum + Buffer.byteLength(variable.join('=')), 0);
+  if (bytes > MAX_ENV_BYTES)
+    throw refused(
+      'env',
+      `holds at most ${MAX_ENV_BYTES / 1024} KiB in all, names and values, not ${bytes} bytes`,
+    );
+  return env;
 }
 
 /** What a revision runs, in one phrase for an event. Never its environment. */

@@ -6,6 +6,7 @@ import { PlatformError } from '../errors.ts';
 import { wildcardsOf } from '../hostname.ts';
 import type { AppSpec } from './core-api.ts';
 import { DEFAULT_PAGE, type PageOptions } from './schema-query.ts';
+import type { Page } from './schema-views.ts';
 import type { Principal } from './tokens.ts';
 
 /** A name is a DNS label and has no underscore, so an id is never mistaken for one. */
@@ -52,17 +53,43 @@ export async function findByHost(store: Store, host: string): Promise<App | unde
   return undefined;
 }
 
-/** A page in order of id, which is that of creation, and the cursor for the next one; null at the end. */
-export async function readPage<K extends Kind>(
+/** A page is full with so many bytes of JSON, whatever its limit: making it and sending it holds up everybody else. */
+export const PAGE_BYTES = 1024 ** 2;
+/** Records read at a time: a page that its bytes end has not read many more than it shows. */
+const PAGE_STEP = 16;
+
+/**
+ * A page in order of id, which is that of creation, and the cursor for the next one; null at the end. It ends at its
+ * limit or with the item that makes it `PAGE_BYTES`; what `view` does not show, it leaves out.
+ */
+export async function readPage<K extends Kind, V>(
   store: Store,
   kind: K,
   { where, limit = DEFAULT_PAGE, after }: PageOptions & { where: Filters[K] },
-): Promise<{ items: RecordOf[K][]; next: string | null }> {
-  const items = await store.list(kind, { where, limit, ...(after !== undefined && { after }) });
-  const last = items.at(-1);
-  if (!last || items.length < limit) return { items, next: null };
-  const more = await store.list(kind, { where, limit: 1, after: last.id });
-  return { items, next: more.length > 0 ? last.id : null };
+  view: (record: RecordOf[K]) => V | Promise<V | undefined>,
+): Promise<Page<V>> {
+  const items: V[] = [];
+  let [left, leftBytes, last] = [limit, PAGE_BYTES, after];
+  for (;;) {
+    // One more than fits tells whether there is a next page.
+    const step = Math.min(PAGE_STEP, left + 1);
+    const records = await store.list(kind, {
+      where,
+      limit: step,
+      ...(last !== undefined && { after: last }),
+    });
+    for (const record of records) {
+      if (left === 0 || leftBytes <= 0) return { items, next: last ?? null };
+      const item = await view(record);
+      if (item !== undefined) {
+        items.push(item);
+        leftBytes -= JSON.stringify(item).length;
+      }
+      left--;
+      last = record.id;
+    }
+    if (records.length < step) return { items, next: null };
+  }
 }
 
 export function noSuchApp(nameOrId: string): PlatformError {

@@ -15,6 +15,8 @@ const ENV_KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._\-/:@]*$/;
 /** Environment variables of an app. */
 export const MAX_ENV_KEYS = 256;
+/** Names and values together, each with the sign between them: what a program is sure to be started with. */
+export const MAX_ENV_BYTES = 128 * 1024;
 
 /** Text that can be passed to a process: no NUL. */
 const processText = (maxLength: number) =>
@@ -124,7 +126,7 @@ const env = z
   .record(envKey, processText(32_768))
   .refine(fewKeys, tooManyKeys)
   .meta({
-    description: 'Environment variables, at most 256. PORT is set by Mayfly.',
+    description: 'Environment variables, at most 256 and 128 KiB in all. PORT is set by Mayfly.',
     example: { GREETING: 'hi' },
   });
 

@@ -34,7 +34,7 @@ export const appParams = z.object({
 });
 
 export const pageQuery = z.strictObject({
-  limit: wholeText({ min: 1, max: 1_000 }, DEFAULT_PAGE, 'Items on a page.'),
+  limit: wholeText({ min: 1, max: 1_000 }, DEFAULT_PAGE, 'Items on a page, which 1 MiB of them ends before.'),
   after: text('The `next` of the page before.'),
 });
 
@@ -88,7 +88,7 @@ export const ifMatchHeaders = z.object({
 });
 
 export interface PageOptions {
-  /** 1 … 1,000; 100 unless told. */
+  /** 1 … 1,000; 100 unless told. There may be fewer, though others follow: `next` tells. */
   limit?: number | undefined;
   /** The `next` of the page before. */
   after?: string | undefined;

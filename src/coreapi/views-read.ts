@@ -3,7 +3,6 @@ import type { App, Event } from '../cmdb/records.ts';
 import type { EventFilter, Store } from '../cmdb/store.ts';
 import { isPlatformError } from '../errors.ts';
 import { findApp, findSpec, lookUpApp, noSuchApp, readPage, specOf } from './apps-find.ts';
-import type { AppSpec } from './core-api.ts';
 import { listGrades } from './grades.ts';
 import { DEFAULT_PAGE, type EventOptions, type PageOptions } from './schema-query.ts';
 import type {
@@ -27,12 +26,11 @@ export class Reader {
     this.#store = store;
   }
 
-  async apps({ tenantId }: Principal, options: PageOptions): Promise<Page<AppView>> {
-    const page = await readPage(this.#store, 'app', { ...options, where: { tenantId } });
-    const specs = await Promise.all(page.items.map((app) => specOf(this.#store, app)));
-    // An app that was deleted while the page was read is left out.
-    const items = specs.filter((spec): spec is AppSpec => spec !== undefined).map(viewApp);
-    return { items, next: page.next };
+  apps({ tenantId }: Principal, options: PageOptions): Promise<Page<AppView>> {
+    return readPage(this.#store, 'app', { ...options, where: { tenantId } }, async (app) => {
+      const spec = await specOf(this.#store, app);
+      return spec && viewApp(spec); // not one that was deleted while the page was read
+    });
   }
 
   /** Errors: `not_found`. */
@@ -43,8 +41,7 @@ export class Reader {
   /** Errors: `not_found`. */
   async revisions(principal: Principal, nameOrId: string, options: PageOptions): Promise<Page<RevisionView>> {
     const { id } = await findApp(this.#store, principal, nameOrId);
-    const page = await readPage(this.#store, 'revision', { ...options, where: { appId: id } });
-    return { items: page.items.map(viewRevision), next: page.next };
+    return readPage(this.#store, 'revision', { ...options, where: { appId: id } }, viewRevision);
   }
 
   /** Errors: `not_found`. */
@@ -54,26 +51,22 @@ export class Reader {
     options: PageOptions,
   ): Promise<Page<ContainerView>> {
     const app = await findApp(this.#store, principal, nameOrId);
-    const page = await readPage(this.#store, 'container', { ...options, where: { appId: app.id } });
-    return { items: page.items.map((container) => viewContainer(container, app)), next: page.next };
+    const where = { appId: app.id };
+    return readPage(this.#store, 'container', { ...options, where }, (one) => viewContainer(one, app));
   }
 
   /** Errors: `forbidden`. */
   async containers(principal: Principal, options: PageOptions): Promise<Page<ContainerView>> {
     requireOperator(principal, 'the containers of all apps');
-    const page = await readPage(this.#store, 'container', { ...options, where: {} });
-    const apps = await this.#appsOf(page.items);
-    return {
-      items: page.items.map((container) => viewContainer(container, apps.get(container.appId))),
-      next: page.next,
-    };
+    return readPage(this.#store, 'container', { ...options, where: {} }, async (one) =>
+      viewContainer(one, await this.#store.get('app', one.appId)),
+    );
   }
 
   /** Errors: `forbidden`. */
   async nodes(principal: Principal, options: PageOptions): Promise<Page<NodeView>> {
     requireOperator(principal, 'nodes');
-    const page = await readPage(this.#store, 'node', { ...options, where: {} });
-    return { items: page.items.map(viewNode), next: page.next };
+    return readPage(this.#store, 'node', { ...options, where: {} }, viewNode);
   }
 
   async grades(): Promise<Page<GradeView>> {

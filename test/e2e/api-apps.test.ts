@@ -264,6 +264,16 @@ describe('reading and deleting', () => {
     expect((await client.appsPage()).items).toHaveLength(100);
   });
 
+  it('ends a page where it grows large, and goes on with the next', async () => {
+    const { call, client } = await startApi();
+    const command = Array.from({ length: 20 }, () => 'x'.repeat(30_000));
+    for (const name of ['a', 'b', 'c', 'd', 'e'])
+      await client.createApp({ ...HELLO, name, hosts: [], command });
+    const page = (await (await call('GET', '/v1/apps')).json()) as Page<AppView>;
+    expect(page.items.map((app) => app.name)).toEqual(['a', 'b']);
+    expect((await client.listApps()).map((app) => app.name)).toEqual(['a', 'b', 'c', 'd', 'e']);
+  });
+
   it('deletes an app with its revisions, and its name and hosts are free', async () => {
     const { call, client, store } = await startApi();
     const app = await client.createApp(HELLO);

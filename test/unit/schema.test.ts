@@ -126,6 +126,14 @@ describe('the content of a revision', () => {
       Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`KEY_${from + index}`, '']));
     const full = changedContent({ env: env(0) }, image, undefined);
     expect(() => changedContent({ env: env(200) }, full, undefined)).toThrow('at most 256 variables');
+    const large = (name: string) => ({
+      env: { [`${name}1`]: 'x'.repeat(32_000), [`${name}2`]: 'x'.repeat(32_000) },
+    });
+    const half = changedContent(large('A'), image, undefined);
+    const whole = changedContent(large('B'), half, undefined);
+    expect(() => changedContent({ env: { C: 'é'.repeat(2_000) } }, whole, undefined)).toThrow(
+      'at most 128 KiB',
+    );
   });
 });
 
