@@ -34,6 +34,9 @@ export interface OutgoingAnswer {
   /** Its end says whether it is whole: it has chunks, or frames. */
   readonly chunkedEncoding: boolean;
   readonly writableFinished: boolean;
+  /** What has not left yet, and how much of that is enough: in bytes, or in frames of the connection. */
+  readonly writableLength: number;
+  readonly writableHighWaterMark: number;
   readonly destroyed: boolean;
   /** Null: those before it on its connection are not over. What is written of it waits, and its head goes first. */
   readonly socket?: object | null;

@@ -28,6 +28,8 @@ import type { UpstreamAnswer } from './upstream-side.ts';
 const HELD_BODY_BYTES = 128 * 1024;
 /** RFC 9110 §9.2.2; only without a body are they sent twice. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+/** Answers before the answer; an app that sends more is taken to have none. */
+const MAX_INTERIM = 1_000;
 
 export class Exchange implements AcquireRequest, OpenExchange {
   readonly #context: ExchangeContext;
@@ -44,6 +46,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
   #lease: Lease | undefined;
   #attempt: Attempt | undefined;
   #staleRetried = false;
+  #interimAnswers = 0;
   #answering = false;
   #tunnelled = false;
   #ended = false;
@@ -186,7 +189,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
       events: {
         connectFailed: (error) => this.#connectFailed(lease, error),
         broken: (error, stale) => this.#broken(lease, head, error, stale),
-        interim: (status, rawHeaders) => this.#interim(status, rawHeaders),
+        interim: (status, rawHeaders) => this.#interim(lease, status, rawHeaders),
         answer: (answer) => this.#answer(lease, answer),
         upgraded: (answer, socket, early) => this.#upgraded(lease, answer, socket, early),
         clientStalled: () =>
@@ -224,13 +227,23 @@ export class Exchange implements AcquireRequest, OpenExchange {
 
   // ---- the way back
 
-  #interim(status: number, rawHeaders: readonly string[]): void {
+  #interim(lease: Lease, status: number, rawHeaders: readonly string[]): void {
+    if (++this.#interimAnswers > MAX_INTERIM) {
+      const { containerId } = lease.endpoint;
+      this.#refuse(
+        new PlatformError('upstream_broken', `${containerId} sent more than ${MAX_INTERIM} interim answers`),
+      );
+      return;
+    }
+    const res = this.#res;
     if (this.#answering || this.#req.httpVersion === '1.0') return;
     // Where it cannot be written, or would end up behind the head of the answer, the client does without: it is only a hint.
-    if (this.#res.socket === null) return;
-    if (status !== 100 && this.#res.writeInformation !== undefined)
-      this.#res.writeInformation(status, responseHeaders({ rawHeaders, trailers: false }));
-    else if (this.#req.headers.expect !== undefined) this.#res.writeContinue();
+    if (res.socket === null) return;
+    // The same while the client does not take what came before: nothing holds the app back, and all of it would wait here.
+    if (res.writableLength >= res.writableHighWaterMark) return;
+    if (status !== 100 && res.writeInformation !== undefined)
+      res.writeInformation(status, responseHeaders({ rawHeaders, trailers: false }));
+    else if (this.#req.headers.expect !== undefined) res.writeContinue();
   }
 
   #answer(lease: Lease, answer: UpstreamAnswer): void {

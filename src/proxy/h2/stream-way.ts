@@ -16,6 +16,9 @@ const { NGHTTP2_NO_ERROR } = constants;
 /** Node ends their streams with the head. */
 const BODILESS = new Set([204, 205, 304]);
 
+/** One head for each stream that a connection may have. */
+const ENOUGH_FRAMES = 128;
+
 /** Of any event, as emitters take it. */
 export type Listener = Parameters<EventEmitter['on']>[1];
 
@@ -103,6 +106,7 @@ export class StreamRequest implements ArrivedRequest {
 
 export class StreamAnswer implements OutgoingAnswer {
   readonly chunkedEncoding = true;
+  readonly writableHighWaterMark = ENOUGH_FRAMES;
   sendDate = true;
   shouldKeepAlive = true;
   readonly #stream: ServerHttp2Stream;
@@ -136,6 +140,11 @@ export class StreamAnswer implements OutgoingAnswer {
   get writableFinished(): boolean {
     // A stream that the client resets counts as finished too.
     return this.#ended && this.#stream.writableFinished;
+  }
+
+  /** Frames of the connection that wait to be sent; bodies wait elsewhere. */
+  get writableLength(): number {
+    return this.#stream.session?.state.outboundQueueSize ?? 0;
   }
 
   get destroyed(): boolean {
