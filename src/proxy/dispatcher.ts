@@ -53,7 +53,9 @@ export class Dispatcher implements DataPlane, SharedSlots {
   readonly #clock: Clock;
   readonly #limits: DispatchLimits;
   readonly #routes: RouteCache;
-  readonly #budget: HoldBudget;
+  readonly #holdBudget: HoldBudget;
+  /** One of its own, so that however much waits for apps, hosts can be found. */
+  readonly #lookupBudget: HoldBudget;
   readonly #fleet: Fleet;
   readonly #detach: () => void;
   #closed = false;
@@ -63,11 +65,13 @@ export class Dispatcher implements DataPlane, SharedSlots {
     this.#limits = { ...DEFAULT_DISPATCH_LIMITS, ...limits };
     this.guests = new Guests(control);
     this.#routes = new RouteCache((host) => control.resolve(host), clock, this.#limits);
-    this.#budget = new HoldBudget(this.#limits);
+    const { holdRequests, holdBytes, lookupRequests, lookupBytes } = this.#limits;
+    this.#holdBudget = new HoldBudget({ requests: holdRequests, bytes: holdBytes });
+    this.#lookupBudget = new HoldBudget({ requests: lookupRequests, bytes: lookupBytes });
     this.#fleet = new Fleet({
       control,
       clock,
-      budget: this.#budget,
+      budget: this.#holdBudget,
       holdTimeoutMs: this.#limits.holdTimeoutMs,
       observeEveryMs: this.#limits.observeEveryMs,
       onLoad: (load) => control.observe(load, this),
@@ -101,10 +105,10 @@ export class Dispatcher implements DataPlane, SharedSlots {
 
   stats(): DispatcherStats {
     return {
-      held: this.#budget.requests,
-      heldBytes: this.#budget.bytes,
+      held: this.#holdBudget.requests + this.#lookupBudget.requests,
+      heldBytes: this.#holdBudget.bytes + this.#lookupBudget.bytes,
       routes: this.#routes.size,
-      holdOverflowsTotal: this.#budget.overflows,
+      holdOverflowsTotal: this.#holdBudget.overflows + this.#lookupBudget.overflows,
       ...this.#fleet.stats(),
     };
   }
@@ -192,7 +196,7 @@ export class Dispatcher implements DataPlane, SharedSlots {
   ): Promise<Lease> {
     const arrivedAtMs = this.#clock.monotonicMs();
     const bytes = request.bodyBytes;
-    this.#budget.take(bytes);
+    this.#lookupBudget.take(bytes);
     let route: Route | undefined;
     try {
       route = await waitFor(find(), {
@@ -202,7 +206,7 @@ export class Dispatcher implements DataPlane, SharedSlots {
         signal: request.signal,
       });
     } finally {
-      this.#budget.give(bytes);
+      this.#lookupBudget.give(bytes);
     }
     if (this.#closed) throw shuttingDown();
     if (route === undefined) throw unknownHost(host);

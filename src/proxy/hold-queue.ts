@@ -1,7 +1,7 @@
 /**
  * Requests waiting for an app, first come first served. Bounded per app and, through the budget that all queues share,
- * in all: what does not fit is refused at once. A waiter is a link of its list, so one that gives up leaves in O(1),
- * and since all wait equally long, one timer for the first of them serves the whole queue.
+ * in all and beside each other: what does not fit is refused at once. A waiter is a link of its list, so one that gives up
+ * leaves in O(1), and since all wait equally long, one timer for the first of them serves the whole queue.
  */
 import type { Clock } from '../clock.ts';
 import { PlatformError } from '../errors.ts';
@@ -9,26 +9,35 @@ import { PlatformError } from '../errors.ts';
 /** A guess that spares the client a second refusal; how soon there is room again depends on others. */
 const RETRY_AFTER_MS = 1_000;
 
-/** What all held requests of a proxy may occupy together. */
+export interface Held {
+  readonly requests: number;
+  readonly bytes: number;
+}
+
+const NOTHING: Held = { requests: 0, bytes: 0 };
+
+/**
+ * What all held requests of a proxy may occupy together. Nobody may have more of it than is left for all others (the dynamic
+ * thresholds of Choudhury and Hahne, 1998): one app alone gets half, ten that want all they can get an eleventh each, and
+ * whoever comes next finds as much again.
+ */
 export class HoldBudget {
-  readonly #maxRequests: number;
-  readonly #maxBytes: number;
+  readonly #most: Held;
   requests = 0;
   bytes = 0;
   /** Requests refused for want of room, here or in an app's own queue, since the start. */
   overflows = 0;
 
-  constructor(limits: { readonly holdRequests: number; readonly holdBytes: number }) {
-    this.#maxRequests = limits.holdRequests;
-    this.#maxBytes = limits.holdBytes;
+  constructor(most: Held) {
+    this.#most = most;
   }
 
-  /** Errors: `hold_full`. */
-  take(bytes: number): void {
-    if (this.requests + 1 > this.#maxRequests)
-      throw this.refuse(`${this.#maxRequests} requests wait on this machine already`);
-    if (this.bytes + bytes > this.#maxBytes)
-      throw this.refuse(`what waits on this machine would exceed ${this.#maxBytes} bytes`);
+  /** `held`: what the same app has of it already; left out where apps are not told apart. Errors: `hold_full`. */
+  take(bytes: number, held: Held = NOTHING): void {
+    if (held.requests + 1 > this.#most.requests - this.requests)
+      throw this.refuse(`${this.requests} requests wait on this machine already`);
+    if (held.bytes + bytes > this.#most.bytes - this.bytes)
+      throw this.refuse(`${this.bytes} bytes wait on this machine already`);
     this.requests++;
     this.bytes += bytes;
   }
@@ -120,7 +129,7 @@ export class HoldQueue<What, Got> {
         throw budget.refuse(`${maxRequests} requests wait for this app already`);
       if (this.#bytes + bytes > maxBytes)
         throw budget.refuse(`what waits for this app would exceed ${maxBytes} bytes`);
-      budget.take(bytes);
+      budget.take(bytes, { requests: this.#size, bytes: this.#bytes });
       const waiter: Waiter<What, Got> = {
         what,
         bytes,

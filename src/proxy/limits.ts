@@ -1,10 +1,14 @@
 /** Every bound of the proxy in one place. Nothing in it waits, caches or queues without one of these. */
 
 export interface DispatchLimits {
-  /** Requests held by this proxy in all, whichever app they wait for (hosts being looked up included). */
+  /** Requests held by this proxy in all, whichever app they wait for; no app has more than is left for all others. */
   readonly holdRequests: number;
-  /** What held requests may occupy in all, in bytes. */
+  /** What held requests may occupy in all, in bytes; the same. */
   readonly holdBytes: number;
+  /** Requests whose host is being looked up. */
+  readonly lookupRequests: number;
+  /** What those may occupy, in bytes. */
+  readonly lookupBytes: number;
   /** A request is held no longer than this; start time-outs of apps are shorter than it. */
   readonly holdTimeoutMs: number;
   /** Hosts whose app is remembered, each found by its own name. Half as many stay whatever else is asked for between. */
@@ -22,6 +26,8 @@ export interface DispatchLimits {
 export const DEFAULT_DISPATCH_LIMITS: DispatchLimits = {
   holdRequests: 10_000,
   holdBytes: 256 * 1024 * 1024,
+  lookupRequests: 10_000,
+  lookupBytes: 64 * 1024 * 1024,
   holdTimeoutMs: 120_000,
   routeCacheSize: 2_000_000,
   wildcardCacheSize: 100_000,

@@ -234,7 +234,7 @@ describe('a container that does not accept', () => {
 describe('the bounds of holding', () => {
   it('answer 503 with the time to come back, per app and in all, while other apps are served', async () => {
     await using upstream = await httpUpstream((_req, res) => res.end('served'), { containerId: 'ctr_b' });
-    await using proxy = await testProxy({ limits: { holdRequests: 5 } });
+    await using proxy = await testProxy({ limits: { holdRequests: 6 } });
     const never = () => new Promise<Activation>(() => undefined);
     proxy.control.app('a', { route: { holdRequests: 3 }, activate: never });
     proxy.control.app('b', { activate: async () => activation([upstream.endpoint]) });

@@ -565,8 +565,40 @@ describe('the bounds of holding', () => {
     expect(bench.dispatcher.stats()).toMatchObject({ held: 0, heldBytes: 0 });
   });
 
+  it('leave as much to the next app as any other has, however many want all that they can get', async () => {
+    const bench = new Bench({ holdRequests: 100, holdBytes: 12_000 });
+    const route = { holdRequests: 100_000, holdBytes: 1_000_000 };
+    const flood = async (app: string, bodyBytes: number) => {
+      bench.control.app(app, { route, activate: () => new Promise(() => undefined) });
+      const asked = Array.from({ length: 100 }, () => bench.ask(`${app}.test`, { bodyBytes }));
+      await settle();
+      return asked.filter(({ error }) => error === undefined);
+    };
+    const first = await flood('a', 0);
+    const second = await flood('b', 0);
+    expect([first.length, second.length]).toEqual([50, 25]);
+    // What one lets go of is there for the others.
+    for (const { gone } of first) gone.abort(new PlatformError('client_closed_request', 'gone'));
+    await settle();
+    expect(await flood('c', 0)).toHaveLength(38);
+    // The same in bytes.
+    expect(await flood('d', 500)).toHaveLength(12);
+    expect(await flood('e', 500)).toHaveLength(6);
+  });
+
+  it('leave room to find out whose a host is, and that it is nobody’s', async () => {
+    const bench = new Bench({ holdRequests: 1 });
+    bench.control.app('a', { activate: () => new Promise(() => undefined) });
+    bench.ask('a.test');
+    await settle();
+    const more = bench.ask('a.test');
+    const unknown = bench.ask('nobody.test');
+    await settle();
+    expect([more.error?.code, unknown.error?.code]).toEqual(['hold_full', 'unknown_host']);
+  });
+
   it('cover requests whose host is still being looked up', async () => {
-    const bench = new Bench({ holdRequests: 2 });
+    const bench = new Bench({ lookupRequests: 2 });
     bench.control.beforeResolve = () => new Promise(() => undefined);
     const asked = [bench.ask('a.test'), bench.ask('b.test'), bench.ask('c.test')];
     await settle();

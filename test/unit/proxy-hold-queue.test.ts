@@ -5,7 +5,7 @@ import { FakeClock, settle } from '../support/fake-clock.ts';
 
 function bench() {
   const clock = new FakeClock();
-  const budget = new HoldBudget({ holdRequests: 100, holdBytes: 1_000 });
+  const budget = new HoldBudget({ requests: 100, bytes: 1_000 });
   let emptied = 0;
   const queue = new HoldQueue<string, string>({
     clock,

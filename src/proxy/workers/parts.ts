@@ -17,6 +17,8 @@ export function limitsOfOne(limits: Partial<ProxyLimits> | undefined, workers: n
     ...all,
     holdRequests: partOf(all.holdRequests, workers),
     holdBytes: partOf(all.holdBytes, workers),
+    lookupRequests: partOf(all.lookupRequests, workers),
+    lookupBytes: partOf(all.lookupBytes, workers),
     connections: partOf(all.connections, workers),
     guestConnections: partOf(all.guestConnections, workers),
     upstreamIdleConnections: partOf(all.upstreamIdleConnections, workers),
