@@ -17,8 +17,8 @@ import { medianOf, publish, summarize, type Row } from './lib/report.ts';
 const PHASES = ['create', 'start', 'listen', 'all'] as const;
 const WAYS = ['own bridge', 'from the pool'] as const;
 const RESOURCES = { cpu: 0.3, memoryBytes: 512 * 2 ** 20, pidsMax: 512 };
-/** Between two starts, for the engine to come to rest. */
-const PAUSE_MS = 300;
+/** After each start, for the engine to come to rest. */
+const PAUSE_MS = { 'own bridge': 300, 'from the pool': 1_000 /* and for the pool to be full again */ };
 
 type Samples = Record<(typeof PHASES)[number], number[]>;
 
@@ -43,7 +43,7 @@ export async function run({ quick, json }: BenchOptions): Promise<void> {
 async function measure(baseline: Baseline, rounds: number): Promise<Record<(typeof WAYS)[number], Samples>> {
   const empty = (): Samples => ({ create: [], start: [], listen: [], all: [] });
   const samples = { 'own bridge': empty(), 'from the pool': empty() };
-  // Sandboxes go back at once: nothing is made or removed behind the other's start.
+  // Spent sandboxes go at once: nothing is made or removed behind the other's start.
   const engine = openDockerEngine({ nodeId: newId('node'), socketPath: DOCKER_SOCKET, sandboxRestMs: 0 });
   try {
     await engine.prepare();
@@ -51,10 +51,10 @@ async function measure(baseline: Baseline, rounds: number): Promise<Record<(type
     for (let round = -1; round < rounds; round++) {
       const plain = await baseline.start(RESOURCES);
       if (round >= 0) add(samples['own bridge'], plain);
-      await pause();
+      await pause('own bridge');
       const pooled = await startFromPool();
       if (round >= 0) add(samples['from the pool'], pooled);
-      await pause();
+      await pause('from the pool');
     }
     return samples;
   } finally {
@@ -95,7 +95,7 @@ function add(
   samples.all.push(createMs + startMs + listenMs);
 }
 
-const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+const pause = (way: (typeof WAYS)[number]) => new Promise((resolve) => setTimeout(resolve, PAUSE_MS[way]));
 
 function bars(rows: readonly Row[]) {
   return WAYS.map((name) => ({

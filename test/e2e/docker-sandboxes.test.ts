@@ -3,7 +3,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DockerEngine, DockerEngineOptions } from '../../src/compute/docker/engine.ts';
 import type { ExitEvent } from '../../src/compute/engine.ts';
 import { Networks } from '../../src/networks.ts';
-import { docker, dockerJson, engineIdOf, sandboxesOf, whyNoDocker } from '../support/docker.ts';
+import {
+  SERVE,
+  docker,
+  dockerJson,
+  engineIdOf,
+  execIn,
+  sandboxesOf,
+  whyNoDocker,
+} from '../support/docker.ts';
 import { dockerHarness, imageSpec, reachable } from '../support/docker-harness.ts';
 import type { DockerHarness } from '../support/docker-harness.ts';
 import { until } from '../support/until.ts';
@@ -32,8 +40,8 @@ describe.skipIf(missing !== undefined)(`the sandboxes of the docker engine ${mis
 
   const ids = async () => (await sandboxesOf(harness.nodeId)).map(({ Id }) => Id).sort();
 
-  async function start() {
-    const spec = imageSpec(harness.image);
+  async function start(command: readonly string[] | null = null) {
+    const spec = imageSpec(harness.image, command);
     const { address } = await engine.start(spec, never);
     return { id: spec.containerId, address };
   }
@@ -79,35 +87,31 @@ describe.skipIf(missing !== undefined)(`the sandboxes of the docker engine ${mis
     await until('the pool to be refilled', async () => (await ids()).length === 3);
     await engine.pause(id);
     await engine.stop(id, 1_000);
-    // The stopped container is still there; what it held is in the pool again, and the surplus is discarded.
-    await until('the surplus to go', async () => (await ids()).length === 2);
+    // The stopped container is still there; what it held is not.
+    await until('its sandbox to go', async () => !(await ids()).includes(held));
     expect(await engine.inspect(id)).toMatchObject({ status: 'exited' });
   });
 
-  it('are used again when nothing of the app before is left', async () => {
+  it('serve one container only: what one has left in its hosts and resolver is not there for the next', async () => {
     await open({ poolSize: 1 });
-    const first = await start();
-    await engine.stop(first.id, 1_000);
-    const used = new Set<string>([first.address.host]);
-    for (let i = 0; i < 4; i++) {
-      const next = await start();
-      await until('it to listen', () => reachable(next.address));
-      used.add(next.address.host);
-      await engine.remove(next.id);
-    }
-    expect(used.size).toBeLessThanOrEqual(2);
+    const poison = `echo 192.0.2.6 payments.example | tee -a /etc/hosts /etc/resolv.conf; ${SERVE}`;
+    const one = await start(['sh', '-c', poison]);
+    const held = await sandboxOf(one.id);
+    await until('it to listen', () => reachable(one.address));
+    await engine.remove(one.id);
+    await until('its sandbox to go', async () => !(await ids()).includes(held));
+    const next = await start();
+    expect(await sandboxOf(next.id)).not.toBe(held);
+    const { output } = await execIn(await engineIdOf(next.id), ['cat', '/etc/hosts', '/etc/resolv.conf']);
+    expect(output).toContain('localhost');
+    expect(output).not.toContain('192.0.2.6');
   });
 
-  it('are replaced when they have served often enough', async () => {
-    await open({ poolSize: 1, sandboxMaxUses: 1 });
-    const [before] = await ids();
-    const { id } = await start();
-    await engine.remove(id);
-    const after = await until('another one', async () => {
-      const now = await ids();
-      return now.length === 1 && now[0] !== before ? now : undefined;
-    });
-    expect(after).not.toContain(before);
+  it('keep the address of an app that has ended from the next one, while they rest', async () => {
+    await open({ poolSize: 1, sandboxRestMs: 60_000 });
+    const one = await start();
+    await engine.remove(one.id);
+    expect((await start()).address.host).not.toBe(one.address.host);
   });
 
   it('that die in the pool are noticed and replaced, and no start fails meanwhile', async () => {

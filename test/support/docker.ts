@@ -23,6 +23,7 @@ const APPLETS = [
   'wget',
   'sleep',
   'cat',
+  'tee',
   'setsid',
   'timeout',
   'printf',

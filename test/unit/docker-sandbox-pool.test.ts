@@ -28,7 +28,6 @@ describe('a pool of sandboxes', () => {
   const pool = (options: Partial<SandboxPoolOptions> = {}) =>
     new SandboxPool({
       size: 2,
-      maxUses: 100,
       maxAgeMs: 3_600_000,
       restMs: REST_MS,
       refillDelayMs: REFILL_MS,
@@ -37,7 +36,7 @@ describe('a pool of sandboxes', () => {
         if (makingMs > 0) await sleep(clock, makingMs);
         if (broken) throw broken;
         made++;
-        return { id: `s${made}`, host: `10.0.0.${made}`, bornAtMs: clock.nowMs(), uses: 0, dead: false };
+        return { id: `s${made}`, host: `10.0.0.${made}`, bornAtMs: clock.nowMs() };
       },
       discard: async ({ id }) => {
         discarded.push(id);
@@ -68,95 +67,41 @@ describe('a pool of sandboxes', () => {
     expect(new Set(taken.map(({ id }) => id)).size).toBe(5);
   });
 
-  it('lets a sandbox rest before another app gets its address', async () => {
+  it('gives none a second time: one that is spent is discarded, after a rest in which its address is taken', async () => {
     const one = pool({ size: 1 });
     await one.fill();
     const first = await one.take();
-    one.giveBack(first);
+    one.retire(first);
     expect(await one.take()).not.toBe(first);
-    await clock.advance(REST_MS);
-    expect(await one.take()).toBe(first);
-  });
-
-  it.each([
-    { restedMs: REST_MS - MAKING_MS + 1, waits: true, does: 'waits for one that will have rested sooner' },
-    { restedMs: REST_MS - MAKING_MS, waits: false, does: 'makes one that will be there as soon' },
-  ])('knows how long making one takes, and $does', async ({ restedMs, waits }) => {
-    makingMs = MAKING_MS;
-    const one = pool({ size: 1 });
-    const filled = one.fill();
-    await clock.advance(MAKING_MS);
-    await filled;
-    const first = await one.take();
-    one.giveBack(first);
-    await clock.advance(restedMs);
-
-    const next = one.take();
-    const another = one.take();
-    await clock.advance(REST_MS - restedMs);
-    expect((await next) === first).toBe(waits);
-    await clock.advance(MAKING_MS);
-    expect(await another, 'nobody else gets it').not.toBe(await next);
-  });
-
-  it('discards what is more than it keeps, once it has rested', async () => {
-    const one = pool();
-    await one.fill();
-    const taken = await Promise.all([one.take(), one.take(), one.take(), one.take()]);
-    for (const sandbox of taken) one.giveBack(sandbox);
     await clock.advance(REST_MS - 1);
     expect(discarded).toEqual([]);
     await clock.advance(1);
-    expect(ids(one)).toHaveLength(2);
-    expect(discarded).toHaveLength(2);
-    expect(clock.pending).toBe(0);
+    expect(discarded).toEqual([first.id]);
+    expect(await one.take()).not.toBe(first);
   });
 
-  it('discards the surplus also when one comes back while another is made', async () => {
-    let finish: (() => void) | undefined;
-    let waits = false;
-    const one = pool({
-      restMs: 0,
-      make: async () => {
-        if (waits) await new Promise<void>((resolve) => (finish = resolve));
-        made++;
-        return { id: `s${made}`, host: '10.0.0.1', bornAtMs: clock.nowMs(), uses: 0, dead: false };
-      },
-    });
+  it('gives a start that finds none ready the one that is being made, and only one start', async () => {
+    makingMs = MAKING_MS;
+    const one = pool({ size: 1 });
+    const filled = one.fill();
+    await clock.advance(MAKING_MS - 1);
+    const taken = one.take();
+    const another = one.take();
+    await clock.advance(1);
+    expect((await taken).id).toBe('s1');
+    await clock.advance(MAKING_MS);
+    await filled;
+    expect(new Set([(await another).id, ...ids(one)])).toEqual(new Set(['s2', 's3']));
+  });
+
+  it('replaces what is too old, or dead', async () => {
+    const one = pool({ size: 1, maxAgeMs: 60_000 });
     await one.fill();
-    const taken = await one.take();
-    waits = true;
-    await clock.advance(REFILL_MS);
-    one.giveBack(taken);
-    finish?.();
-    await settle();
-    await clock.advance(0);
-    expect(ids(one)).toHaveLength(2);
-    expect(discarded).toHaveLength(1);
-  });
-
-  it('has room for a bounded number that rest', async () => {
-    const one = pool();
-    const taken = await Promise.all(Array.from({ length: 20 }, () => one.take()));
-    for (const sandbox of taken) one.giveBack(sandbox);
-    expect(ids(one)).toHaveLength(8);
-    expect(discarded).toHaveLength(12);
-  });
-
-  it('replaces what has served often enough, is too old, or is dead', async () => {
-    const one = pool({ size: 1, maxUses: 2, maxAgeMs: 60_000 });
-    await one.fill();
-    const often = await one.take();
-    often.uses = 1;
-    one.giveBack(often);
-    expect(discarded).toEqual([often.id]);
-
-    await clock.advance(REFILL_MS);
     const [old] = one.sandboxes;
     await clock.advance(60_000);
     expect(await one.take()).not.toBe(old);
     await clock.advance(REFILL_MS);
-    expect(discarded).toEqual([often.id, old?.id]);
+    expect(discarded).toEqual([old?.id]);
 
     const [dying] = one.sandboxes;
     one.lost(dying?.id ?? '');
@@ -179,15 +124,17 @@ describe('a pool of sandboxes', () => {
     expect(ids(one)).toHaveLength(1);
   });
 
-  it('once closed keeps nothing: what is in it goes, and so does what comes back', async () => {
+  it('once closed keeps nothing: what is in it goes, what rests, and what is retired later', async () => {
     const one = pool();
     await one.fill();
-    const taken = await one.take();
+    const taken = [await one.take(), await one.take()] as const;
+    await clock.advance(REFILL_MS);
+    one.retire(taken[0]);
     await one.close();
-    expect(discarded).toHaveLength(1);
-    one.giveBack(taken);
+    expect(discarded).toHaveLength(3);
+    one.retire(taken[1]);
     await settle();
-    expect(discarded).toHaveLength(2);
+    expect(discarded).toHaveLength(4);
     expect(clock.pending).toBe(0);
   });
 });

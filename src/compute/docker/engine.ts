@@ -51,11 +51,9 @@ export interface DockerEngineOptions {
   readonly log?: Log;
   /** Sandboxes kept ready; 2 unless told. */
   readonly poolSize?: number;
-  /** A sandbox that has served so many apps is replaced; 100 unless told. */
-  readonly sandboxMaxUses?: number;
-  /** … or that is so old; a day unless told. */
+  /** One that nobody has wanted for so long is replaced; a day unless told. */
   readonly sandboxMaxAgeMs?: number;
-  /** How long an address is left unused between two apps; 1 s unless told. */
+  /** How long an address is left unused after an app; 1 s unless told. */
   readonly sandboxRestMs?: number;
   /** After this time without an answer the engine counts as away; 30 s unless told. */
   readonly callTimeoutMs?: number;
@@ -128,7 +126,6 @@ class Driver implements DockerEngine {
     this.#sandboxes = new Sandboxes(this.#api, nodeId, clock);
     this.#pool = new SandboxPool({
       size: options.poolSize ?? 2,
-      maxUses: options.sandboxMaxUses ?? 100,
       maxAgeMs: options.sandboxMaxAgeMs ?? DAY_MS,
       restMs: options.sandboxRestMs ?? 1_000,
       refillDelayMs: REFILL_DELAY_MS,

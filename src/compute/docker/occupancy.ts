@@ -29,10 +29,10 @@ export class Occupancy {
   /** The container has ended or is gone: nothing of it is left in the sandbox. Idempotent. */
   release(containerId: string): void {
     const sandbox = this.#byContainer.get(containerId);
-    if (sandbox && this.#byContainer.delete(containerId)) this.#pool.giveBack(sandbox);
+    if (sandbox && this.#byContainer.delete(containerId)) this.#pool.retire(sandbox);
   }
 
-  /** Takes the sandbox from a container without giving it back: something may still run in it. */
+  /** Takes the sandbox from a container, which may still run in it: the caller sees to both. */
   evict(containerId: string): Sandbox | undefined {
     const sandbox = this.#byContainer.get(containerId);
     this.#byContainer.delete(containerId);
@@ -42,11 +42,7 @@ export class Occupancy {
   /** A sandbox does not run any more. Returns the container that lived in it and now has no network. */
   died(sandboxId: string): string | undefined {
     this.#pool.lost(sandboxId);
-    for (const [containerId, sandbox] of this.#byContainer) {
-      if (sandbox.id !== sandboxId) continue;
-      sandbox.dead = true;
-      return containerId;
-    }
+    for (const [containerId, { id }] of this.#byContainer) if (id === sandboxId) return containerId;
     return undefined;
   }
 }

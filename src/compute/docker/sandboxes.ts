@@ -95,7 +95,7 @@ export class Sandboxes {
   adopt(row: ContainerRow): Sandbox | undefined {
     const host = row.NetworkSettings.Networks[this.#networkName]?.IPAddress;
     if (!host) return undefined;
-    const sandbox: Sandbox = { id: row.Id, host, bornAtMs: row.Created * 1000, uses: 0, dead: false };
+    const sandbox: Sandbox = { id: row.Id, host, bornAtMs: row.Created * 1000 };
     this.#byId.set(row.Id, sandbox);
     return sandbox;
   }
@@ -149,7 +149,7 @@ export class Sandboxes {
         await this.#api.start(id);
         const host = (await this.#api.inspect(id)).NetworkSettings.Networks[this.#networkName]?.IPAddress;
         if (!host) throw new Error(`the sandbox ${name} was given no address on ${this.#networkName}`);
-        const sandbox: Sandbox = { id, host, bornAtMs: this.#clock.nowMs(), uses: 0, dead: false };
+        const sandbox: Sandbox = { id, host, bornAtMs: this.#clock.nowMs() };
         this.#byId.set(id, sandbox);
         return sandbox;
       } catch (thrown) {

@@ -54,7 +54,7 @@ export class Starts {
 
   /** See `Engine.start`. */
   async start(spec: StartSpec, signal: AbortSignal): Promise<Started> {
-    const { pool, sandboxes, occupancy, lives, clock } = this.#options;
+    const { pool, sandboxes, lives, clock } = this.#options;
     signal.throwIfAborted();
     imageOf(spec.workload);
     if (lives.get(spec.containerId))
@@ -66,7 +66,6 @@ export class Starts {
     } catch (thrown) {
       // A sandbox may have died without our knowing yet: that is no fault of the app, which gets a new one, once.
       if (!isPlatformError(thrown, 'start_failed') || (await sandboxes.runs(sandbox))) throw thrown;
-      occupancy.died(sandbox.id);
       return await this.#startIn(await sandboxes.make(), { spec, signal, beganMs });
     } finally {
       if (this.#doubtful.size > 0) this.settle().catch(this.#options.onError);
@@ -84,7 +83,7 @@ export class Starts {
     for (const [name, sandbox] of this.#doubtful) {
       await sandboxes.removeContainer(name);
       this.#doubtful.delete(name);
-      pool.discard(sandbox);
+      pool.retire(sandbox);
     }
   }
 
@@ -97,7 +96,7 @@ export class Starts {
       const way = this.#options.way?.lay(spec, sandbox);
       engineId = await api.create(createBody(nodeId, spec, sandbox.id, way));
     } catch (thrown) {
-      if (isFailure(thrown)) pool.giveBack(sandbox);
+      if (isFailure(thrown)) pool.retire(sandbox);
       else this.#doubtful.set(name, sandbox);
       await this.#removeWay(containerId);
       throw startError(spec, thrown);
