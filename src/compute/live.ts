@@ -56,6 +56,8 @@ export class Live {
   change: Promise<PlatformError | undefined> | undefined;
   /** A look whether it still serves, under way. */
   suspicion: Promise<void> | undefined;
+  /** The engine's part in that, which may take longer: whether it has ended. */
+  inspection: Promise<boolean> | undefined;
   /** The first of the looks in a row at which it neither accepted nor refused a connection, on the monotonic clock. */
   silentSinceMs: number | undefined;
   /** Its end, under way: first told, then done. */

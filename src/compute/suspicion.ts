@@ -21,19 +21,19 @@ export function suspect(app: AppOnNode, live: Live): void {
   });
 }
 
+/** Asks the engine and the network at once: an engine that hangs keeps nobody from a container that can be reached. */
 async function investigate(app: AppOnNode, live: Live): Promise<void> {
   const { context, crew, closing } = app;
-  const { engine, readiness } = context;
-  // With the engine away, what matters is whether the container can be reached.
-  const found = await engine.inspect(live.id).catch(() => undefined);
-  if (!live.is('ready')) return;
-  if (found && found.status !== 'running') {
-    crew.lose(live, 'it is not running any more');
-    return;
-  }
-  const options = { timeoutMs: SUSPECT_TIMEOUT_MS, signal: closing.signal };
+  const lost = new AbortController();
+  live.inspection ??= loseIfEnded(app, live).finally(() => {
+    live.inspection = undefined;
+  });
+  void live.inspection.then((ended) => ended && lost.abort());
+  const signal = AbortSignal.any([closing.signal, lost.signal]);
   const reached = live.address
-    ? await readiness.reach(live.address, options).catch(() => undefined)
+    ? await context.readiness
+        .reach(live.address, { timeoutMs: SUSPECT_TIMEOUT_MS, signal })
+        .catch(() => undefined)
     : 'refused';
   if (reached === undefined || !live.is('ready')) return;
   if (reached === 'silent') wasSilent(app, live);
@@ -41,6 +41,14 @@ async function investigate(app: AppOnNode, live: Live): Promise<void> {
   if (reached === 'accepted') crew.publish();
   // What it has accepted before, it may still be working on.
   if (reached === 'refused') crew.retire(live, 'it does not accept connections any more', { end: 'failed' });
+}
+
+/** With the engine away, what matters is whether the container can be reached. */
+async function loseIfEnded({ context, crew }: AppOnNode, live: Live): Promise<boolean> {
+  const found = await context.engine.inspect(live.id).catch(() => undefined);
+  if (!found || found.status === 'running' || !live.is('ready')) return false;
+  crew.lose(live, 'it is not running any more');
+  return true;
 }
 
 /** It may be busy: it is named again, and looked at again. */

@@ -110,6 +110,20 @@ describe('a change feed that no longer reaches back', () => {
 });
 
 describe('while the engine is away', () => {
+  it('a container whose connection failed for a moment is in use again at once, though nobody can say if it runs', async () => {
+    const node = await ready({ idlePauseMs: null, idleStopMs: null });
+    let asked = 0;
+    node.hooks = { inspect: () => new Promise(() => asked++) };
+    for (let failure = 0; failure < 3; failure++) {
+      const lease = await node.dispatcher.acquire('hello.test', { bodyBytes: 0 });
+      const again = lease.fail('refused');
+      expect(await node.visited('hello')).toBe('answered');
+      (await again).release();
+    }
+    expect(asked).toBe(1);
+    expect(node.count('started')).toBe(1);
+  });
+
   it('a container that cannot be paused goes on serving, and is paused later', async () => {
     const node = await ready({ idlePauseMs: 5_000, idleStopMs: 10 * MINUTE });
     node.hooks = { pause: away };
