@@ -6,7 +6,7 @@
 import { performance } from 'node:perf_hooks';
 
 export interface Clock {
-  /** Wall-clock time in milliseconds since the epoch; what records and events carry. */
+  /** Wall-clock time in whole milliseconds since the epoch, which never goes back; what records and events carry. */
   nowMs(): number;
   /** A clock that never jumps, in milliseconds with a fraction; what durations are measured with. */
   monotonicMs(): number;
@@ -15,10 +15,31 @@ export interface Clock {
 }
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
+/** Of time, while it waits for a wall clock that was set back: what is measured with it is off by no more than that. */
+const WAITING_SPEED = 0.9;
+
+/**
+ * A wall clock that never goes back. Whatever waits for a time would wait as long as that is ahead: so where `wallMs` is set back
+ * by an hour, this one goes on a little slower, until the other has caught up ten hours later. Forward it follows at once.
+ */
+export function steadyWallClock(wallMs: () => number, monotonicMs: () => number): () => number {
+  // When it was right last. Small steps added to a time of so many digits would be rounded up each time.
+  let rightMs = wallMs();
+  let rightAtMs = monotonicMs();
+  return () => {
+    const wallNowMs = wallMs();
+    const readMs = monotonicMs(); // the later of the two: what passes between them is not counted twice
+    const waitingMs = rightMs + (readMs - rightAtMs) * WAITING_SPEED;
+    if (wallNowMs < waitingMs) return Math.floor(waitingMs);
+    rightMs = wallNowMs;
+    rightAtMs = readMs;
+    return wallNowMs;
+  };
+}
 
 /** The machine's clock. Its timers do not keep the process alive. */
 export const systemClock: Clock = {
-  nowMs: () => Date.now(),
+  nowMs: steadyWallClock(Date.now, () => performance.now()),
   monotonicMs: () => performance.now(),
   after(delayMs, callback) {
     const timer = setTimeout(callback, Math.min(Math.max(0, delayMs), MAX_TIMER_MS));
