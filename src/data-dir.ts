@@ -1,8 +1,8 @@
 /**
  * The folder of everything that must last on one machine: the database, the node's identity, the process engine's state.
- * One program uses it at a time. Each that opens it leaves a file named by its process id and start time, then looks for
- * others: it goes back if one of them lives, and sweeps away what the dead left. Of two that come at the same instant at
- * most one gets in, because no name is ever used by two processes.
+ * One program uses it at a time: it holds a lock on a file in it, which the kernel lets go of when the program ends. So two
+ * containers that share the folder keep each other out as well, which cannot see each other's processes. Beside it is the
+ * number of the process, for people.
  */
 import {
   closeSync,
@@ -10,7 +10,6 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -32,11 +31,14 @@ export interface DataDir {
   release(): void;
 }
 
+/** Locks a file until the returned function is called; undefined while another program has it. */
+export type LockFile = (path: string) => (() => void) | undefined;
+
 /** Errors: `invalid_config` (cannot be written, or another program that runs uses it). */
-export function openDataDir(path: string): DataDir {
+export function openDataDir(path: string, lockFile: LockFile): DataDir {
   try {
     makeFolder(path);
-    const lockPath = takeLock(path);
+    const release = takeLock(path, lockFile);
     return {
       path,
       databasePath: join(path, 'mayfly.db'),
@@ -44,7 +46,7 @@ export function openDataDir(path: string): DataDir {
         readOrCreate(join(path, 'node-id'), () =>
           only !== undefined && others.length === 0 ? only : newId('node'),
         ),
-      release: () => rmSync(lockPath, { force: true }),
+      release,
     };
   } catch (cause) {
     if (cause instanceof PlatformError) throw cause;
@@ -68,34 +70,30 @@ function makeFolder(path: string): void {
   }
 }
 
-/** Returns the path of the file that says that this process uses the folder. */
-function takeLock(path: string): string {
-  const mine = `lock.${process.pid}.${startTime(process.pid) ?? ''}`;
-  const minePath = join(path, mine);
-  writeFileSync(minePath, '');
-  for (const name of readdirSync(path)) {
-    const [, pid, started = ''] = /^lock\.(\d+)\.(\d*)$/.exec(name) ?? [];
-    if (pid === undefined || name === mine) continue;
-    if (isRunning(Number(pid), started)) {
-      rmSync(minePath, { force: true });
-      throw new PlatformError('invalid_config', `the data directory ${path} is in use by process ${pid}`, {
+function takeLock(path: string, lockFile: LockFile): () => void {
+  const unlock = lockFile(join(path, 'lock.db'));
+  const holderPath = join(path, 'lock.pid');
+  if (!unlock) {
+    throw new PlatformError(
+      'invalid_config',
+      `the data directory ${path} is in use by ${nameIn(holderPath)}`,
+      {
         hint: 'Stop that one first, or name another folder with --data.',
-      });
-    }
-    rmSync(join(path, name), { force: true });
+      },
+    );
   }
-  return minePath;
+  writeFileSync(holderPath, `${process.pid} ${startTime(process.pid) ?? ''}\n`);
+  return () => {
+    rmSync(holderPath, { force: true });
+    unlock();
+  };
 }
 
-/** Whether the very process that took a lock runs still: its id alone may have been given to another since. */
-function isRunning(pid: number, started: string): boolean {
-  if (started !== '') return startTime(pid) === started;
-  try {
-    process.kill(pid, 0); // no /proc here: all there is to ask is whether the id is in use
-    return pid !== process.pid;
-  } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === 'EPERM';
-  }
+/** Whoever wrote the file, where that very process is one of those seen here: its number alone may be another's by now. */
+function nameIn(holderPath: string): string {
+  const [pid = '', started = ''] = readIfThere(holderPath).split(' ');
+  const isHere = started !== '' && startTime(Number(pid)) === started;
+  return isHere ? `process ${pid}` : 'a program whose process is not seen here, as in another container';
 }
 
 /** Clock ticks since boot at which the process started (fields 3 and 22 of proc_pid_stat(5)); undefined if it has ended. */

@@ -4,7 +4,7 @@
  */
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { systemClock } from './clock.ts';
-import { openSqliteStore } from './cmdb/sqlite.ts';
+import { lockFile, openSqliteStore } from './cmdb/sqlite.ts';
 import type { Store } from './cmdb/store.ts';
 import { Agent } from './compute/agent.ts';
 import type { Engine } from './compute/engine.ts';
@@ -25,6 +25,7 @@ import { MetricsCollector } from './metrics/collector.ts';
 import { EventTally } from './metrics/event-tally.ts';
 import { startMetricsServer } from './metrics/server.ts';
 import { Networks } from './networks.ts';
+import { holdNode } from './node-lock.ts';
 import { startDataPlane } from './proxy/workers/data-plane.ts';
 import { writeText } from './write-text.ts';
 
@@ -42,7 +43,7 @@ export async function up(config: UpConfig): Promise<number> {
   // The platform's timers and children keep no process alive. While things end, nothing else may: the end is awaited here.
   const alive = setInterval(() => undefined, 2 ** 31 - 1);
   try {
-    const dataDir = openDataDir(config.data);
+    const dataDir = openDataDir(config.data, lockFile);
     closers.push(() => dataDir.release());
     await serve(config, dataDir, hangUp, log, closers);
     log.info({ signal: await stopSignal }, 'stopping');
@@ -71,6 +72,7 @@ async function serve(
   closers.push(() => store.close());
   await ensureDefaults(store, clock);
   const nodeId = dataDir.nodeId((await store.list('node')).map(({ id }) => id));
+  closers.push(await holdNode(nodeId));
   await removeOtherNodes(store, clock, nodeId);
 
   // Port 0 is another one from when it listens on.

@@ -74,6 +74,24 @@ function tryToOpen(path: string): Database.Database {
   }
 }
 
+/**
+ * Locks a file for this program, until the returned function is called or the program ends, however it does. The kernel keeps
+ * the lock, for programs too that do not see each other's processes. Returns undefined while another program has it.
+ */
+export function lockFile(path: string): (() => void) | undefined {
+  closeSync(openSync(path, 'a', 0o600));
+  const db = new Database(path, { timeout: 0 });
+  try {
+    db.pragma('journal_mode = MEMORY'); // nothing is written to it, nor beside it
+    db.exec('BEGIN EXCLUSIVE');
+    return () => db.close();
+  } catch (thrown) {
+    db.close();
+    if (isBusy(thrown)) return undefined;
+    throw thrown;
+  }
+}
+
 class SqliteStore implements Store {
   readonly driver = 'sqlite';
   readonly #db: Database.Database;
