@@ -27,11 +27,11 @@ function fresh(): bigint {
 }
 
 /**
- * A new id such as `ctr_01jd3k2m84t9qvw2a7k`: 9 characters of time, 10 of chance. Ids sort by creation, also those that
- * this process made within one millisecond: they count up. Safe in container names, labels, file names and URLs.
+ * A new id such as `ctr_01jd3k2m84t9qvw2a7k`: 9 characters of time, 10 of chance. Those that one process makes sort by creation,
+ * also within one millisecond, or when the clock goes back: they count up. Safe in container names, labels, file names and URLs.
  */
 export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
-  lastRandom = nowMs === lastMs ? lastRandom + 1n : fresh();
-  lastMs = nowMs;
-  return `${prefix}_${base32(BigInt(Math.trunc(nowMs)), TIME_LENGTH)}${base32(lastRandom, RANDOM_LENGTH)}`;
+  lastRandom = nowMs > lastMs ? fresh() : lastRandom + 1n;
+  lastMs = Math.max(nowMs, lastMs);
+  return `${prefix}_${base32(BigInt(Math.trunc(lastMs)), TIME_LENGTH)}${base32(lastRandom, RANDOM_LENGTH)}`;
 }

@@ -1,12 +1,14 @@
 /**
- * An app's log goes on from container to container: whoever follows it sees the one that runs now, then its successor,
- * and sleeps with the app in between. The change feed says when to look again.
+ * An app's log goes on from container to container: whoever follows it sees those that live now, and each that comes after
+ * them, and sleeps with the app in between. The change feed says when to look again.
  */
 import type { App, Container } from '../cmdb/records.ts';
 import type { Store } from '../cmdb/store.ts';
 import { isPlatformError, PlatformError } from '../errors.ts';
 import { findApp } from './apps-find.ts';
+import { Confluence } from './confluence.ts';
 import type { NodeGateway } from './core-api.ts';
+import { isLiving } from './decisions/lifecycle.ts';
 import { listAll } from './list-all.ts';
 import { DEFAULT_TAIL_LINES, type LogOptions } from './schema-query.ts';
 import type { LogLineView } from './schema-views.ts';
@@ -30,8 +32,9 @@ export class AppLogs {
   }
 
   /**
-   * The lines of the container named, or of the app's newest; with `follow` also those to come, until the signal aborts,
-   * the app is deleted, or the container that was named ends. Finds both before it returns. Errors: `not_found`.
+   * The lines of the container named, or of those of the app that live, one after the other (of the newest where none does);
+   * with `follow` also those to come, until the signal aborts, the app is deleted, or the container that was named ends.
+   * Finds both before it returns. Errors: `not_found`.
    */
   async open(
     principal: Principal,
@@ -47,36 +50,86 @@ export class AppLogs {
       return this.#lines(container, { follow, tailLines, signal });
     }
     if (follow) return this.#followApp(app.id, tailLines, signal);
-    const newest = (await this.#containers(app.id)).at(-1);
-    return newest ? this.#lines(newest, { follow, tailLines, signal }) : nothing();
+    return this.#linesOfAll(toBeginWith(await this.#containers(app.id)), { follow, tailLines, signal });
   }
 
-  async *#followApp(appId: string, tailLines: number, signal: AbortSignal): AsyncGenerator<LogLineView> {
-    const oldest = (await this.#containers(appId)).at(-1)?.id ?? '';
-    let done = '';
-    while (!signal.aborted) {
-      // The position is taken before looking: what changes in between wakes the wait below at once.
-      const position = await this.#store.revision();
-      const next = (await this.#containers(appId)).find(({ id }) => id >= oldest && id > done);
-      const options = { follow: true, tailLines: next?.id === oldest ? tailLines : ALL_LINES, signal };
-      if (next && (yield* this.#linesOnceThere(next, options))) {
-        done = next.id;
-      } else {
-        if (!(await this.#store.get('app', appId))) return;
-        await this.#changed(appId, position, signal);
+  async *#linesOfAll(
+    containers: readonly Container[],
+    options: LineOptions,
+  ): AsyncGenerator<LogLineView, void, undefined> {
+    for (const container of containers) {
+      try {
+        yield* this.#lines(container, options);
+      } catch (thrown) {
+        // One that is yet to be made has written nothing, nor has one that is no more left anything.
+        if (!isPlatformError(thrown, 'not_found')) throw thrown;
       }
     }
   }
 
-  /** Returns false when the engine does not know the container yet; it is worth another look when its record changes. */
-  async *#linesOnceThere(container: Container, options: LineOptions): AsyncGenerator<LogLineView, boolean> {
-    const unborn = container.state === 'planned' || container.state === 'starting';
+  async *#followApp(
+    appId: string,
+    tailLines: number,
+    caller: AbortSignal,
+  ): AsyncGenerator<LogLineView, void, undefined> {
+    const over = new AbortController();
+    const signal = AbortSignal.any([caller, over.signal]);
+    const lines = new Confluence<LogLineView>();
+    const reading = this.#readContainers(appId, { follow: true, tailLines, signal }, lines).then(
+      () => lines.end(),
+      (thrown: unknown) => lines.end({ thrown }),
+    );
     try {
-      yield* this.#lines(container, options);
-      return true;
-    } catch (thrown) {
-      if (!isPlatformError(thrown, 'not_found')) throw thrown;
-      return !unborn;
+      yield* lines;
+    } finally {
+      over.abort();
+      await reading;
+    }
+  }
+
+  /** Ends when the app is deleted and what its containers wrote is read. Errors: the store's. */
+  async #readContainers(appId: string, options: LineOptions, lines: Confluence<LogLineView>): Promise<void> {
+    const { signal } = options;
+    const before = await this.#containers(appId);
+    const atFirst = idsOf(toBeginWith(before));
+    let seen = idsOf(before.filter(({ id }) => !atFirst.has(id)));
+    const readers = new Set<Promise<void>>();
+    const wait = { isOver: new AbortController() };
+    while (!signal.aborted) {
+      wait.isOver = new AbortController();
+      // The position is taken before looking: what changes in between wakes the wait below at once.
+      const position = await this.#store.revision();
+      const containers = await this.#containers(appId);
+      for (const { id } of containers) {
+        if (seen.has(id)) continue;
+        const tailLines = atFirst.has(id) ? options.tailLines : ALL_LINES;
+        const reader = lines.add(this.#linesOnceThere(id, { ...options, tailLines })).then(() => {
+          readers.delete(reader);
+          wait.isOver.abort();
+        });
+        readers.add(reader);
+      }
+      seen = idsOf(containers);
+      if (readers.size === 0 && !(await this.#store.get('app', appId))) return;
+      await this.#changed(appId, position, AbortSignal.any([signal, wait.isOver.signal]));
+    }
+    await Promise.all(readers);
+  }
+
+  /** Of a container that the engine may not know yet: it is worth another look when a record changes. */
+  async *#linesOnceThere(id: string, options: LineOptions): AsyncGenerator<LogLineView, void, undefined> {
+    while (!options.signal.aborted) {
+      const position = await this.#store.revision();
+      const container = await this.#store.get('container', id);
+      if (!container) return;
+      try {
+        yield* this.#lines(container, options);
+        return;
+      } catch (thrown) {
+        if (!isPlatformError(thrown, 'not_found')) throw thrown;
+        if (container.state !== 'planned' && container.state !== 'starting') return;
+      }
+      await this.#changed(container.appId, position, options.signal);
     }
   }
 
@@ -111,8 +164,14 @@ interface LineOptions {
   readonly signal: AbortSignal;
 }
 
-async function* nothing(): AsyncGenerator<never> {
-  // A sleeping app that never ran has no log: an empty answer, not an error.
+/** Those that live; where none does, the one that ended last. */
+function toBeginWith(containers: readonly Container[]): readonly Container[] {
+  const living = containers.filter(isLiving);
+  return living.length > 0 ? living : containers.slice(-1);
+}
+
+function idsOf(containers: readonly Container[]): Set<string> {
+  return new Set(containers.map(({ id }) => id));
 }
 
 function noSuchContainer(app: App, containerId: string): PlatformError {

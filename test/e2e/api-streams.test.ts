@@ -94,18 +94,50 @@ describe('a change that is asked for as a stream', () => {
 });
 
 describe('the log of an app', () => {
-  it('is that of its newest container, the last hundred lines unless told', async () => {
+  it('is that of its newest container when it sleeps, the last hundred lines unless told', async () => {
     const api = await startApi();
     const app = await api.client.createApp(HELLO);
-    const first = await addContainer(api, app.id);
+    const first = await addContainer(api, app.id, { state: 'stopped' });
     first.log.write('old');
-    const second = await addContainer(api, app.id);
+    const second = await addContainer(api, app.id, { state: 'stopped' });
     second.log.write(...Array.from({ length: 150 }, (_, index) => `line ${index}`));
     const lines = await take(api.client.logs('hello'), 1_000);
     expect(texts(lines)).toEqual(Array.from({ length: 100 }, (_, index) => `line ${index + 50}`));
     expect(lines[0]).toEqual({ atMs: 1, stream: 'stdout', text: 'line 50', containerId: second.id });
     expect(texts(await take(api.client.logs('hello', { tail: 2 }), 9))).toEqual(['line 148', 'line 149']);
     expect(texts(await take(api.client.logs('hello', { container: first.id }), 9))).toEqual(['old']);
+  });
+
+  it('is that of all its containers that live, not of the newest one if that has ended', async () => {
+    const api = await startApi();
+    const app = await api.client.createApp(HELLO);
+    for (const [index, state] of (['stopped', 'ready', 'paused', 'stopped'] as const).entries()) {
+      const { log } = await addContainer(api, app.id, { state });
+      log.write(`of ${index}`, `last of ${index}`);
+      log.end();
+    }
+    expect(texts(await take(api.client.logs('hello', { tail: 1 }), 9))).toEqual(['last of 1', 'last of 2']);
+  });
+
+  it('is followed in each of its containers, when the newest ends too, and when an older id comes after it', async () => {
+    const api = await startApi();
+    const app = await api.client.createApp(HELLO);
+    const ended = await addContainer(api, app.id, { state: 'stopped' });
+    ended.log.write('long ago');
+    const [first, second] = [await addContainer(api, app.id), await addContainer(api, app.id)];
+    const { items } = collect(api.client.logs('hello', { follow: true }));
+    await until('both', () => first.log.followers === 1 && second.log.followers === 1);
+    first.log.write('one');
+    await until('the first', () => items.length === 1);
+    second.log.write('two');
+    second.log.end();
+    await until('the second', () => items.length === 2);
+    first.log.write('three');
+    await until('the first again', () => items.length === 3);
+    const third = await addContainer(api, app.id, { id: 'ctr_0' });
+    third.log.write('four');
+    await until('one whose clock went back', () => items.length === 4);
+    expect(texts(items)).toEqual(['one', 'two', 'three', 'four']);
   });
 
   it('is empty while it never ran, and a container of another app is not found', async () => {

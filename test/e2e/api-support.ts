@@ -170,7 +170,7 @@ export async function addContainer(
   appId: string,
   change: Partial<Container> = {},
 ): Promise<{ id: string; log: FakeLog }> {
-  const id = newId('ctr', containerMs++);
+  const { id = newId('ctr', containerMs++) } = change;
   const { generation: _, ...record } = container({ appId, ...change, id });
   await store.commit([{ op: 'create', kind: 'container', record }]);
   const log = new FakeLog();

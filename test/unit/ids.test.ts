@@ -18,8 +18,9 @@ describe('a new id', () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  it('is new also when the clock goes back', () => {
-    const ids = Array.from({ length: 1_000 }, (_, index) => newId('rev', 1_700_000_000_000 + (index % 2)));
+  it('is new also when the clock goes back, and sorts by creation', () => {
+    const ids = Array.from({ length: 1_000 }, (_, index) => newId('rev', 1_700_000_000_000 - index));
+    expect(ids.toSorted()).toEqual(ids);
     expect(new Set(ids).size).toBe(ids.length);
   });
 });
