@@ -23,7 +23,7 @@ export const NEEDED_BY_MAX = 256;
 /** The needs of an app as they are to be, with what they were decided on. */
 export interface Needs {
   readonly needs: readonly NamedApp[];
-  /** They and all that they need, as they were when this was decided. */
+  /** They and all that they need, and where there are more of them now also whom they are woken for, as they were then. */
   readonly looked: readonly App[];
 }
 
@@ -36,6 +36,14 @@ interface Whose {
 
 /** Finds what `names` name. Errors: `invalid_body` (an app that is not there, itself, a circle, too many, too deep). */
 export async function resolveNeeds(store: Store, whose: Whose, names: readonly string[]): Promise<Needs> {
+  const before = whose.app?.needs ?? [];
+  if (
+    isDeepStrictEqual(
+      names,
+      before.map(({ name }) => name),
+    )
+  )
+    return { needs: before, looked: [] };
   if (names.length > NEEDS_MAX) throw refused(`may name ${NEEDS_MAX} apps at most`);
   const search = new Search(store, whose);
   const direct: App[] = [];
@@ -51,10 +59,17 @@ export async function resolveNeeds(store: Store, whose: Whose, names: readonly s
   let depth = 0;
   for (const [index, need] of direct.entries())
     depth = Math.max(depth, 1 + (await search.depthOf(need, [whose.name], index)));
-  const above = whose.app && direct.length > 0 ? await heightAbove(store, whose.app) : 0;
-  if (above + depth > NEEDS_DEPTH_MAX)
-    throw refused(`would make a chain of ${above + depth} needs; ${NEEDS_DEPTH_MAX} are the most`);
-  return { needs: direct.map(named), looked: search.looked() };
+  const grows = direct.some(({ id }) => !before.some(({ appId }) => appId === id));
+  const { apps, height } = whose.app && grows ? await allAbove(store, whose.app) : { apps: [], height: 0 };
+  if (height + depth > NEEDS_DEPTH_MAX)
+    throw refused(`would make a chain of ${height + depth} needs; ${NEEDS_DEPTH_MAX} are the most`);
+  const needs = direct.map(named);
+  for (const app of apps)
+    if ((await search.groupOf(app, needs)) > GROUP_MAX)
+      throw refused(
+        `would have more than ${GROUP_MAX} apps woken for ${app.name}, which needs ${whose.name}`,
+      );
+  return { needs, looked: [...search.looked(), ...apps] };
 }
 
 /** Walks down from the needs, depth first, each app once. */
@@ -62,14 +77,27 @@ class Search {
   readonly #store: Store;
   readonly #whose: Whose;
   readonly #seen = new Map<string, { readonly app: App; readonly depth: number }>();
+  readonly #apps = new Map<string, App | undefined>();
 
   constructor(store: Store, whose: Whose) {
     this.#store = store;
     this.#whose = whose;
   }
 
+  /** All that it has walked by. */
   looked(): App[] {
     return [...this.#seen.values()].map(({ app }) => app);
+  }
+
+  /** How many apps are woken for `above`, once the app whose needs they are has these; counted up to one too many. */
+  async groupOf(above: App, needs: readonly NamedApp[]): Promise<number> {
+    const group = new Set(above.needs?.map(({ appId }) => appId));
+    for (const id of group) {
+      if (group.size > GROUP_MAX) break;
+      const next = id === this.#whose.app?.id ? needs : (await this.#read(id))?.needs;
+      for (const { appId } of next ?? []) group.add(appId);
+    }
+    return group.size;
   }
 
   /** How many needs there are below `app`, one after the other. `path`: the names that lead to it. */
@@ -82,7 +110,7 @@ class Search {
       throw refused(`would make a chain of more than ${NEEDS_DEPTH_MAX} needs: ${way.join(' → ')}`, index);
     let depth = 0;
     for (const { appId } of app.needs ?? []) {
-      const need = appId === this.#whose.app?.id ? this.#whose.app : await this.#store.get('app', appId);
+      const need = appId === this.#whose.app?.id ? this.#whose.app : await this.#read(appId);
       if (need) depth = Math.max(depth, 1 + (await this.depthOf(need, way, index)));
     }
     this.#seen.set(app.id, { app, depth });
@@ -90,19 +118,26 @@ class Search {
       throw refused(`would have more than ${GROUP_MAX} apps woken for ${this.#whose.name}`, index);
     return depth;
   }
+
+  async #read(id: string): Promise<App | undefined> {
+    if (!this.#apps.has(id)) this.#apps.set(id, await this.#store.get('app', id));
+    return this.#apps.get(id);
+  }
 }
 
-/** How many needs lead to `app`, one after the other. */
-async function heightAbove(store: Store, app: App): Promise<number> {
-  let level = new Map((app.neededBy ?? []).map(({ appId }) => [appId, true]));
+/** All that need `app`, directly and not, and how many needs lead to it one after the other. */
+async function allAbove(store: Store, app: App): Promise<{ apps: App[]; height: number }> {
+  const found = new Map<string, App>();
+  let level: readonly App[] = [app];
   let height = 0;
-  for (; level.size > 0 && height <= NEEDS_DEPTH_MAX; height++) {
-    const next = new Map<string, true>();
-    for (const id of level.keys())
-      for (const { appId } of (await store.get('app', id))?.neededBy ?? []) next.set(appId, true);
-    level = next;
+  for (; height <= NEEDS_DEPTH_MAX; height++) {
+    const ids = new Set(level.flatMap(({ neededBy = [] }) => neededBy.map(({ appId }) => appId)));
+    const next = await Promise.all([...ids].map(async (id) => found.get(id) ?? (await store.get('app', id))));
+    level = next.filter((one) => one !== undefined);
+    if (level.length === 0) break;
+    for (const one of level) found.set(one.id, one);
   }
-  return height;
+  return { apps: [...found.values()], height };
 }
 
 /** What has to be written of the others when the needs of `self` become `to`; nothing where they are so already. */

@@ -72,6 +72,32 @@ describe('the needs of an app', () => {
     await expect(create(api, 'top', ['j'])).rejects.toMatchObject({ code: 'invalid_body' });
   });
 
+  it('are refused where more than 32 apps would be woken for one that needs the app, also when two add to them at once', async () => {
+    const api = await startApi();
+    const needsOf = (name: string, count: number) =>
+      Array.from({ length: count }, (_, index) => `${name}-${index + 1}`);
+    const middle = needsOf('m', 4);
+    for (const name of middle) {
+      for (const leaf of needsOf(name, 8)) await create(api, leaf);
+      await create(api, name);
+    }
+    await create(api, 'top', middle);
+    await create(api, 'higher', ['top']);
+    const add = (name: string, count: number) => api.client.patchApp(name, { needs: needsOf(name, count) });
+    // For `higher`: top, 4 in the middle and 16 leaves; 8 more are no more than 32 in all, 16 more are.
+    await add('m-1', 8);
+    await add('m-2', 8);
+    const both = await Promise.allSettled([add('m-3', 8), add('m-4', 8)]);
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    const [last] = ['m-3', 'm-4'].filter((_, index) => both[index]?.status === 'rejected');
+    await expect(add(last ?? '', 4)).rejects.toMatchObject({
+      code: 'invalid_body',
+      message: expect.stringContaining('more than 32 apps woken for higher') as string,
+    });
+    await add(last ?? '', 3);
+    await api.client.putApp('higher', { hosts: ['higher.example'], image: 'web:1', needs: ['top'] });
+  });
+
   it('do not close a circle when two say so at the same moment', async () => {
     const api = await withApps('x', 'y');
     await create(api, 'w', ['x']);
