@@ -2,6 +2,8 @@
  * What every command has at hand: the outside world as it was given to `run`, and the manners it keeps there. Nothing
  * below here touches `process`, so a test sees all that a person would.
  */
+import { systemClock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { createClient } from '../coreapi/client.ts';
 import type { Client } from '../coreapi/client.ts';
 import type { UpConfig } from '../config.ts';
@@ -28,7 +30,7 @@ export interface CliIo {
   readonly createClient?: typeof createClient;
   /** Called once by a command that goes on until Ctrl-C; the signal then aborts instead of the process being killed. */
   readonly interrupted?: () => AbortSignal;
-  readonly nowMs?: () => number;
+  readonly clock?: Clock;
 }
 
 /** The options that every command of the tenant's side takes. */
@@ -68,7 +70,8 @@ export class Context {
         '`mayfly up` prints one when it starts for the first time; give it as MAYFLY_TOKEN or --token',
       );
     }
-    return (this.io.createClient ?? createClient)({ url, token });
+    const onSlow = () => this.note(`still waiting for an answer of the Core API at ${url}`);
+    return (this.io.createClient ?? createClient)({ url, token, clock: this.io.clock, onSlow });
   }
 
   /** Aborts on Ctrl-C; the command then ends by itself. */
@@ -82,7 +85,7 @@ export class Context {
   }
 
   nowMs(): number {
-    return this.io.nowMs?.() ?? Date.now();
+    return (this.io.clock ?? systemClock).nowMs();
   }
 
   /** Writes to stdout; resolves when it can take more. Errors: ReaderLeft, `internal` (a full disk). */

@@ -2,6 +2,8 @@
  * The REST API as TypeScript: one method per endpoint, problem documents as the errors they were on the other side.
  * Answers are taken as the server sends them; it is the same program.
  */
+import { systemClock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { PlatformError } from '../errors.ts';
 import { jsonLines } from './client-stream.ts';
 import { fromProblem, PROBLEM_TYPE } from './problem.ts';
@@ -30,6 +32,9 @@ import type {
 
 const LARGEST_PAGE = 1_000;
 
+/** After how long somebody who waits for an answer is told whom for, and how long for one that takes no work. */
+const SLOW_MS = 5_000;
+const ANSWER_LIMIT_MS = 60_000;
 const JSON_TYPE = 'application/json';
 const LINES_TYPE = 'application/x-ndjson';
 
@@ -39,6 +44,9 @@ export interface ClientOptions {
   readonly token: string;
   /** The platform's own unless told. */
   readonly fetch?: typeof fetch | undefined;
+  readonly clock?: Clock | undefined;
+  /** Told once for each answer that has not begun after five seconds. */
+  readonly onSlow?: (() => void) | undefined;
 }
 
 export interface ChangeOptions {
@@ -102,6 +110,8 @@ interface RequestOptions {
   readonly body?: unknown;
   /** JSON unless told. */
   readonly accept?: string;
+  /** It may take any time, as the pull of an image does. */
+  readonly isLong?: boolean;
   readonly ifGeneration?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -110,8 +120,10 @@ class HttpClient implements Client {
   readonly #base: string;
   readonly #token: string;
   readonly #fetch: typeof fetch;
+  readonly #clock: Clock;
+  readonly #onSlow: () => void;
 
-  constructor({ url, token, fetch: fetchWith = fetch }: ClientOptions) {
+  constructor({ url, token, ...options }: ClientOptions) {
     this.#base = baseOf(url);
     // What cannot stand in a header must not get as far as an error message that quotes it.
     if (!/^[\x21-\x7e]+$/.test(token)) {
@@ -121,7 +133,9 @@ class HttpClient implements Client {
       );
     }
     this.#token = token;
-    this.#fetch = fetchWith;
+    this.#fetch = options.fetch ?? fetch;
+    this.#clock = options.clock ?? systemClock;
+    this.#onSlow = options.onSlow ?? (() => undefined);
   }
 
   createApp(body: CreateAppBody, options?: ChangeOptions) {
@@ -227,8 +241,9 @@ class HttpClient implements Client {
     body: unknown,
     { onProgress, ...options }: ChangeOptions = {},
   ): Promise<AppView> {
-    if (!onProgress) return this.#json<AppView>(method, path, 'id', { ...options, body });
-    const response = await this.#request(method, path, { ...options, body, accept: LINES_TYPE });
+    const request = { ...options, body, isLong: true };
+    if (!onProgress) return this.#json<AppView>(method, path, 'id', request);
+    const response = await this.#request(method, path, { ...request, accept: LINES_TYPE });
     for await (const item of this.#lines(method, response, options.signal)) {
       const line = item as ChangeLine;
       if (line.type === 'result') return line.app;
@@ -289,7 +304,7 @@ class HttpClient implements Client {
 
   /** A 2xx answer of a Core API, of the type that was asked for; anything else is thrown. */
   async #request(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
-    const { query = {}, body, accept = JSON_TYPE, ifGeneration, signal } = options;
+    const { query = {}, body, accept = JSON_TYPE, ifGeneration } = options;
     const url = new URL(this.#base + path);
     for (const [key, value] of Object.entries(query)) {
       if (value !== undefined) url.searchParams.set(key, String(value));
@@ -303,20 +318,34 @@ class HttpClient implements Client {
         ...(ifGeneration !== undefined && { 'if-match': `"${ifGeneration}"` }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
-      ...(signal && { signal }),
       // A change that is sent on elsewhere may arrive there as a read.
       redirect: 'error',
     };
-    let response: Response;
-    try {
-      response = await this.#fetch(url, init);
-    } catch (thrown) {
-      signal?.throwIfAborted();
-      throw this.#unreachable(thrown);
-    }
+    const response = await this.#answerTo(method, url, init, options);
     const isDone = method === 'DELETE' ? response.status === 204 : response.ok && typeOf(response) === accept;
     if (isDone) return response;
     throw await this.#refusal(response);
+  }
+
+  async #answerTo(
+    method: string,
+    url: URL,
+    init: RequestInit,
+    { signal, isLong }: RequestOptions,
+  ): Promise<Response> {
+    const tooLate = new AbortController();
+    const timers = [this.#clock.after(SLOW_MS, this.#onSlow)];
+    if (!isLong) timers.push(this.#clock.after(ANSWER_LIMIT_MS, () => tooLate.abort(this.#late(method))));
+    const signals = [tooLate.signal, ...(signal ? [signal] : [])];
+    try {
+      return await this.#fetch(url, { ...init, signal: AbortSignal.any(signals) });
+    } catch (thrown) {
+      signal?.throwIfAborted();
+      tooLate.signal.throwIfAborted();
+      throw this.#unreachable(thrown);
+    } finally {
+      for (const cancel of timers) cancel();
+    }
   }
 
   /** What went wrong, as the answer tells it. */
@@ -340,6 +369,11 @@ class HttpClient implements Client {
       cause,
       hint: 'start one with "mayfly up", or name another address with --url or MAYFLY_URL',
     });
+  }
+
+  #late(method: string): PlatformError {
+    const message = `the Core API at ${this.#base} has not answered for ${ANSWER_LIMIT_MS / 1_000} s`;
+    return new PlatformError('api_unavailable', message, { hint: tryAgain(method) });
   }
 
   #foreign(because: string): PlatformError {

@@ -1,5 +1,8 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -17,6 +20,7 @@ import { PlatformError } from '../../src/errors.ts';
 import { silentLog } from '../../src/log.ts';
 import { mayfly } from '../support/cli.ts';
 import type { CliOptions } from '../support/cli.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 
 const TOKEN = 'a-token-for-this-test';
 const HELLO = ['apps', 'create', 'hello', '--host', 'hello.localhost', '--image', 'mayfly/hello'];
@@ -353,6 +357,29 @@ describe('what goes wrong', () => {
     expect(exitCode).toBe(3);
     expect(stderr).toContain(url);
     expect(stderr).toMatch(/^hint: .*mayfly up/m);
+  });
+
+  test('one that is silent is named after 5 s, and given up after a minute', async () => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    try {
+      await once(silent, 'listening');
+      const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+      const clock = new FakeClock();
+      const connected = once(silent, 'connection');
+      const reading = cli(['ps', '--url', url], { clock });
+      const [socket] = (await connected) as [Socket];
+      await clock.advance(60_000);
+      expect(await reading).toEqual({
+        exitCode: 3,
+        stdout: '',
+        stderr:
+          `still waiting for an answer of the Core API at ${url}\n` +
+          `error: the Core API at ${url} has not answered for 60 s\nhint: try again\n`,
+      });
+      socket.destroy();
+    } finally {
+      silent.close();
+    }
   });
 
   test('a wrong token is refused by the server, a missing one before it is asked', async () => {

@@ -8,7 +8,7 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-export interface CliOptions extends Partial<Pick<CliIo, 'up' | 'interrupted' | 'nowMs'>> {
+export interface CliOptions extends Partial<Pick<CliIo, 'up' | 'interrupted' | 'clock'>> {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
   /** As on a terminal of that width. */

@@ -7,6 +7,7 @@ import { fromProblem, problemResponse, toProblem } from '../../src/coreapi/probl
 import { ERROR_CODES, PlatformError, type ErrorCode } from '../../src/errors.ts';
 import { errorAnswer } from '../../src/proxy/error-answer.ts';
 import { take } from '../e2e/api-support.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 
 const TOKEN = 'a-secret-token-0123456789';
 
@@ -161,6 +162,30 @@ describe('the client', () => {
     });
     expect(await client.listNodes()).toEqual([1, 2, 3]);
     expect(asked).toEqual([null, 'two']);
+  });
+
+  it('waits for a minute, and for what takes work as long as it takes', async () => {
+    const clock = new FakeClock();
+    let slow = 0;
+    const client = createClient({
+      ...{ url: 'http://127.0.0.1:9080', token: TOKEN, clock, onSlow: () => (slow += 1) },
+      fetch: (_, init) =>
+        new Promise((resolve, reject) => {
+          init?.signal?.addEventListener('abort', () => reject(init.signal?.reason as Error));
+          clock.after(600_000, () => resolve(Response.json({ id: 'app_1' })));
+        }),
+    });
+    const reading = expect(client.listApps()).rejects.toMatchObject({ hint: 'try again' });
+    const scaling = expect(client.scaleApp('a', { replicas: 2 })).rejects.toMatchObject({
+      code: 'api_unavailable',
+      message: 'the Core API at http://127.0.0.1:9080 has not answered for 60 s',
+      hint: expect.stringContaining('is not known') as string,
+    });
+    const deploying = client.deployApp('a');
+    await clock.advance(600_000);
+    await Promise.all([reading, scaling]);
+    expect(await deploying).toEqual({ id: 'app_1' });
+    expect(slow).toBe(3);
   });
 
   it('sends the generation a change is decided on', async () => {
