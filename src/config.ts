@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { BLOCKED_PORTS } from './blocked-ports.ts';
 import { PlatformError } from './errors.ts';
 import type { FieldError } from './errors.ts';
 import { LOG_LEVELS } from './log.ts';
@@ -135,6 +136,13 @@ const token: Rule<string> = (raw, folder) => {
 
 const port = number({ min: 0, max: 65_535 });
 
+/** What the command line and the tools of its users can reach. */
+const apiPort: Rule<number> = (raw, folder) => {
+  const value = port(raw, folder);
+  if (!BLOCKED_PORTS.has(value)) return value;
+  throw new Refused('must be a port that HTTP clients connect to, which browsers and Node refuse here');
+};
+
 /** A list from the file, repeated flags, or text with commas between. */
 function list<T>(rule: Rule<T>): Rule<T[]> {
   return (raw, folder) => {
@@ -180,7 +188,7 @@ const SETTINGS: { readonly [K in keyof UpConfig]: Setting<UpConfig[K]> } = {
     rule: number({ min: 1, max: 65_535 }),
   },
   apiHost: { flag: '--api-host', env: 'MAYFLY_API_HOST', fallback: () => '127.0.0.1', rule: host },
-  apiPort: { flag: '--api-port', env: 'MAYFLY_API_PORT', fallback: () => 9080, rule: port },
+  apiPort: { flag: '--api-port', env: 'MAYFLY_API_PORT', fallback: () => 9080, rule: apiPort },
   engine: { flag: '--engine', env: 'MAYFLY_ENGINE', fallback: () => 'auto', rule: choice(ENGINE_CHOICES) },
   dockerSocket: {
     flag: '--docker-socket',

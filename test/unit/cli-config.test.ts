@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { BLOCKED_PORTS } from '../../src/blocked-ports.ts';
 import { EXIT, exitCodeOf, renderError } from '../../src/cli/exit-codes.ts';
 import { readConfig } from '../../src/config.ts';
 import type { ConfigSources } from '../../src/config.ts';
@@ -24,6 +25,12 @@ function refusal(sources: Partial<ConfigSources>): PlatformError {
   }
   throw new Error('the configuration was taken');
 }
+
+test('fetch reaches no port that the Core API is refused', async () => {
+  const refused = { cause: { message: 'bad port' } };
+  const calls = [...BLOCKED_PORTS].map((port) => fetch(`http://127.0.0.1:${port}`));
+  await Promise.all(calls.map((call) => expect(call).rejects.toMatchObject(refused)));
+});
 
 describe('the configuration', () => {
   test('has a default for everything, on loopback', () => {
@@ -153,6 +160,10 @@ describe('the configuration', () => {
     [
       { env: { MAYFLY_API_PORT: '80x' } },
       'MAYFLY_API_PORT must be a whole number from 0 to 65535; it is "80x" in the environment',
+    ],
+    [
+      { flags: { apiPort: '10080' } },
+      '--api-port must be a port that HTTP clients connect to, which browsers and Node refuse here; it is "10080" on the command line',
     ],
     [
       { flags: { engine: 'podman' } },
