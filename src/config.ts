@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { BLOCKED_PORTS } from './blocked-ports.ts';
 import { PlatformError } from './errors.ts';
 import type { FieldError } from './errors.ts';
@@ -244,7 +244,9 @@ const SETTINGS: { readonly [K in keyof UpConfig]: Setting<UpConfig[K]> } = {
 };
 
 function defaultData(env: Env): string {
-  return join(env['XDG_DATA_HOME'] || join(env['HOME'] || homedir(), '.local', 'share'), 'mayfly');
+  const { XDG_DATA_HOME: xdg = '' } = env;
+  // A relative one is to be ignored (XDG Base Directory Specification).
+  return join(isAbsolute(xdg) ? xdg : join(env['HOME'] || homedir(), '.local', 'share'), 'mayfly');
 }
 
 export interface ConfigSources {

@@ -60,9 +60,11 @@ describe('the configuration', () => {
       logLevel: 'info',
       operatorToken: undefined,
     });
-    expect(readConfig({ flags: {}, env: { XDG_DATA_HOME: '/data', HOME: '/home/ada' } }).data).toBe(
-      '/data/mayfly',
-    );
+    const dataOf = (xdg: string) =>
+      readConfig({ flags: {}, env: { XDG_DATA_HOME: xdg, HOME: '/home/ada' } }).data;
+    expect(dataOf('/data')).toBe('/data/mayfly');
+    for (const ignored of ['', 'data', '~/data'])
+      expect(dataOf(ignored)).toBe('/home/ada/.local/share/mayfly');
   });
 
   test('takes lists as repeated flags, as text with commas, and as JSON', () => {
