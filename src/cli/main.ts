@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { PlatformError } from '../errors.ts';
 import { addAppsCommands, addDeployCommand } from './commands/apps.ts';
 import { addCompletionCommand } from './commands/completion.ts';
+import { addHelpCommand, follow } from './commands/help.ts';
 import { addUpCommand } from './commands/up.ts';
 import {
   addEventsCommand,
@@ -47,10 +48,10 @@ async function execute(context: Context): Promise<number> {
     await program.parseAsync([...context.argv], { from: 'user' });
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
-    if (thrown.code === 'commander.help') return EXIT.usage; // shown on stderr instead
+    if (thrown.exitCode !== 0 && thrown.code === 'commander.help') return EXIT.usage; // shown on stderr instead
     if (thrown.exitCode !== 0) throw usageError(thrown, program, context.argv);
-    await context.print(help); // --help, --version
   }
+  if (help !== '') await context.print(help);
   return exitCode;
 }
 
@@ -86,7 +87,7 @@ function buildProgram(context: Context, { done, show }: Outcome): Command {
     .description('A reactive container platform: the first request starts an app, silence puts it to sleep.')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this help')
-    .helpCommand('help [command]', 'show the help of a command')
+    .helpCommand(false)
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({
@@ -122,6 +123,7 @@ ${EXIT_CODES_HELP}`,
   addNodesCommand(program, context);
   addGradesCommand(program, context);
   addCompletionCommand(program, context);
+  addHelpCommand(program);
   return program;
 }
 
@@ -130,14 +132,7 @@ function usageError(thrown: CommanderError, program: Command, argv: readonly str
   const [message = '', suggestion] = thrown.message.replace(/^error: /, '').split('\n');
   if (suggestion !== undefined)
     return new UsageError(message, suggestion.replace(/^\(D/, 'd').replace(/\)$/, ''));
-  let command = program;
-  let path = program.name();
-  for (const word of argv) {
-    const next = command.commands.find((one) => one.name() === word || one.aliases().includes(word));
-    if (!next) break;
-    command = next;
-    path += ` ${next.name()}`;
-  }
+  const { path } = follow(program, argv);
   return new UsageError(message, `${path} --help shows how it is written`);
 }
 

@@ -495,11 +495,24 @@ describe('help', () => {
       ['apps', 'scale'],
       ['apps', 'delete'],
     ],
-    ...[['deploy'], ['logs'], ['ps'], ['events'], ['nodes'], ['grades'], ['completion']],
+    ...[['deploy'], ['logs'], ['ps'], ['events'], ['nodes'], ['grades'], ['completion'], ['help']],
   ];
 
   test.each(commands.map((words) => [words.join(' ')]))('%s has examples', async (words) => {
     expect(await ok([...words.split(' '), '--help'])).toMatch(/\nExamples:\n {2}/);
+  });
+
+  test('is shown of any command, by help before it or --help behind it', async () => {
+    for (const words of [[], ['apps'], ['apps', 'create'], ['logs']]) {
+      expect(await ok(['help', ...words])).toBe(await ok([...words, '--help']));
+    }
+    expect(await ok(['apps', 'help', 'create'])).toBe(await ok(['apps', 'create', '--help']));
+    expect(await cli(['help', 'apps', 'nope'])).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr: 'error: there is no command mayfly apps nope\nhint: mayfly apps --help shows what there is\n',
+    });
+    expect(await cli(['help', 'nope'])).toMatchObject({ exitCode: 2, stdout: '' });
   });
 
   test('the exit codes are documented', async () => {
