@@ -81,10 +81,13 @@ export function addHostOption(command: Command): Command {
 }
 
 export function addNeedOption(command: Command): Command {
-  return command.option(
-    '--need <app>',
-    'another app that is woken before it and kept awake while it is; may be repeated, in that order',
-    collect,
+  return command.addOption(
+    new Option(
+      '--need <app>',
+      'another app that is woken before it and kept awake while it is; may be repeated, in that order',
+    )
+      .argParser(collect)
+      .conflicts('needs'),
   );
 }
 
@@ -121,7 +124,11 @@ export function revisionFields(options: AppOptions, words: readonly string[]): D
       throw new UsageError(`--env ${pair} has no value`, 'write it as KEY=VALUE; KEY= is an empty value');
     env[pair.slice(0, at)] = pair.slice(at + 1);
   }
-  for (const key of options.unsetEnv ?? []) env[key] = null;
+  for (const key of options.unsetEnv ?? []) {
+    if (typeof env[key] === 'string')
+      throw new UsageError(`--env ${key} and --unset-env ${key} contradict each other`);
+    env[key] = null;
+  }
   return {
     ...(options.image !== undefined && { image: options.image }),
     ...(words.length > 0 && { command: [...words] }),

@@ -334,6 +334,8 @@ describe('what goes wrong', () => {
     ['an app without a name', ['apps', 'create', '--image', 'x'], 2],
     ['an update of nothing', ['apps', 'update', 'hello'], 2],
     ['a variable without a value', [...HELLO, '--env', 'X'], 2],
+    ['a variable that is set and removed', ['deploy', 'hello', '--env', 'A=1', '--unset-env', 'A'], 2],
+    ['needs and none', ['apps', 'update', 'hello', '--need', 'a', '--no-needs'], 2],
     ['a count that is none', ['logs', 'hello', '--tail', 'all'], 2],
   ])('%s has its exit code', async (_what, words, expected) => {
     const { exitCode, stdout } = await cli(words);
