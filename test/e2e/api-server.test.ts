@@ -100,6 +100,20 @@ describe('the socket', () => {
     other.close();
   });
 
+  it('is closed on who connects and says nothing, and left to who has asked', async () => {
+    const clock = new FakeClock();
+    const { port } = await startApi({ clock });
+    await using silent = await RawClient.open(port);
+    await using asking = await RawClient.open(port);
+    const ask = () => asking.send('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+    await ask().saw('alive');
+    await clock.advance(10_000);
+    expect(await silent.rest()).toBe('');
+    ask();
+    await until('a second answer', () => asking.statuses.length === 2);
+    expect(clock.pending).toBe(0);
+  });
+
   it('is free once it is closed, though a connection was kept alive and a stream open', async () => {
     const { client, server, port, call } = await startApi();
     await client.createApp(HELLO);

@@ -5,7 +5,7 @@
  * follow a log.
  */
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { sleep, type Clock } from '../../clock.ts';
@@ -73,6 +73,7 @@ export async function startCoreApi(options: CoreApiServerOptions): Promise<CoreA
   });
   server.maxConnections = MAX_CONNECTIONS;
   if (refuseFrom) refuseConnections(server, refuseFrom);
+  closeSilent(server, clock);
   server.on('clientError', answerBrokenRequest);
   const unread = new UnreadAnswers();
   const listener = getRequestListener(api.fetch, {
@@ -122,6 +123,19 @@ async function obstacle({ store, clock, ready }: CoreApiServerOptions): Promise<
   } finally {
     timeout.abort();
   }
+}
+
+/** Node's deadlines begin with the first byte of a request; a connection that never sends one has this. */
+function closeSilent(server: Server, clock: Clock): void {
+  const deadlines = new WeakMap<Socket, () => void>();
+  server.on('connection', (socket: Socket) => {
+    const end = clock.after(HEADERS_TIMEOUT_MS, () => {
+      if (socket.bytesRead === 0) socket.destroy();
+    });
+    deadlines.set(socket, end);
+    socket.once('close', end);
+  });
+  server.on('request', ({ socket }: IncomingMessage) => deadlines.get(socket)?.());
 }
 
 /** Node's own parser gave up on it: no request object exists, so the answer is written by hand. */
