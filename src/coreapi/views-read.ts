@@ -1,8 +1,7 @@
 /** What can be read through the API: pages of apps, revisions, containers, nodes and events, and the event stream. */
-import type { App, Event } from '../cmdb/records.ts';
-import type { EventFilter, Store } from '../cmdb/store.ts';
-import { isPlatformError } from '../errors.ts';
+import type { Store } from '../cmdb/store.ts';
 import { findApp, findSpec, lookUpApp, noSuchApp, readPage, specOf } from './apps-find.ts';
+import { EventFeed, viewEvents, type Followed } from './event-feed.ts';
 import { listGrades } from './grades.ts';
 import { DEFAULT_PAGE, type EventOptions, type PageOptions } from './schema-query.ts';
 import type {
@@ -15,15 +14,15 @@ import type {
   RevisionView,
 } from './schema-views.ts';
 import { requireOperator, type Principal } from './tokens.ts';
-import { viewApp, viewContainer, viewEvent, viewGrade, viewNode, viewRevision } from './views.ts';
-
-const EVENT_BATCH = 1_000;
+import { viewApp, viewContainer, viewGrade, viewNode, viewRevision } from './views.ts';
 
 export class Reader {
   readonly #store: Store;
+  readonly #feed: EventFeed;
 
   constructor(store: Store) {
     this.#store = store;
+    this.#feed = new EventFeed(store);
   }
 
   apps({ tenantId }: Principal, options: PageOptions): Promise<Page<AppView>> {
@@ -85,7 +84,10 @@ export class Reader {
     });
     const last = events.at(-1);
     const full = after !== undefined && events.length === limit;
-    return { items: await this.#viewEvents(events), next: full && last ? String(last.sequence) : null };
+    return {
+      items: await viewEvents(this.#store, events),
+      next: full && last ? String(last.sequence) : null,
+    };
   }
 
   /**
@@ -102,40 +104,16 @@ export class Reader {
   }
 
   async *#follow(
-    filter: EventFilter,
+    filter: Followed,
     { after, limit = DEFAULT_PAGE }: EventOptions,
     signal: AbortSignal,
   ): AsyncGenerator<EventView> {
-    // The position is taken before the page is read: what happens in between is then told by the page or the feed.
-    let position = await this.#store.revision();
     const first = await this.#store.listEvents({ ...filter, limit, ...(after !== undefined && { after }) });
-    yield* await this.#viewEvents(first);
-    let last = first.at(-1)?.sequence ?? after ?? 0;
-    while (!signal.aborted) {
-      for (;;) {
-        const events = await this.#store.listEvents({ ...filter, after: last, limit: EVENT_BATCH });
-        yield* await this.#viewEvents(events);
-        last = events.at(-1)?.sequence ?? last;
-        if (events.length < EVENT_BATCH) break;
-      }
-      position = await this.#nextEvent(position, signal);
-    }
+    yield* await viewEvents(this.#store, first);
+    yield* this.#feed.follow(filter, first.at(-1)?.sequence ?? after ?? 0, signal);
   }
 
-  /** Waits for an event after the position. A position that is no longer retained is given up for the newest. */
-  async #nextEvent(position: number, signal: AbortSignal): Promise<number> {
-    try {
-      for await (const change of this.#store.watch(position, signal)) {
-        if (change.op === 'event') return change.revision;
-      }
-      return position;
-    } catch (thrown) {
-      if (!isPlatformError(thrown, 'revision_compacted')) throw thrown;
-      return this.#store.revision();
-    }
-  }
-
-  async #eventFilter(principal: Principal, { app, container }: EventOptions): Promise<EventFilter> {
+  async #eventFilter(principal: Principal, { app, container }: EventOptions): Promise<Followed> {
     if (app === undefined) requireOperator(principal, 'the events of all apps');
     return {
       ...(app !== undefined && { appId: await this.#appIdInEvents(principal, app) }),
@@ -149,16 +127,5 @@ export class Reader {
     if (app) return app.id;
     if (principal.kind === 'operator' && nameOrId.startsWith('app_')) return nameOrId;
     throw noSuchApp(nameOrId);
-  }
-
-  async #viewEvents(events: readonly Event[]): Promise<EventView[]> {
-    const apps = await this.#appsOf(events);
-    return events.map((event) => viewEvent(event, event.appId === null ? undefined : apps.get(event.appId)));
-  }
-
-  async #appsOf(items: readonly { appId: string | null }[]): Promise<Map<string, App>> {
-    const ids = [...new Set(items.map((item) => item.appId).filter((id) => id !== null))];
-    const apps = await Promise.all(ids.map((id) => this.#store.get('app', id)));
-    return new Map(apps.filter((app) => app !== undefined).map((app) => [app.id, app]));
   }
 }
