@@ -2,13 +2,13 @@
  * The embedded store: one SQLite file in WAL mode, for one machine. Several processes may open it.
  *
  * Calls run on the caller's thread and take some tens of microseconds, which is less than handing them to another one
- * would. What can take long is waiting, and none of it blocks: a lock that another process holds is tried again from a
- * timer, and only definitions wait for the disk (see durability.ts).
+ * would. What can take long is waiting, and none of it blocks: for a lock that another process holds calls wait in line,
+ * the first trying it again from a timer, and only definitions wait for the disk (see durability.ts).
  *
  * This is the only file that knows better-sqlite3.
  */
 import { closeSync, openSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { applyOperations } from './apply.ts';
 import { eventRange, fullRetention, pageLimit, retainedAfter } from './bounds.ts';
@@ -29,8 +29,6 @@ export interface SqliteStoreOptions {
 
 /** How long opening may wait for another process that opens or migrates the same file. */
 const OPEN_TIMEOUT_MS = 5000;
-/** How long a call may block for a lock; longer waits are spent in a timer. */
-const BUSY_TIMEOUT_MS = 5;
 /** How long a call may wait for a lock in all. */
 const BUSY_LIMIT_MS = 5000;
 const BUSY_RETRY_MAX_MS = 20;
@@ -62,9 +60,9 @@ function openDatabase(path: string): Database.Database {
 function tryToOpen(path: string): Database.Database {
   // Secrets of apps are in it. SQLite gives its other files the same permissions.
   closeSync(openSync(path, 'a', 0o600));
-  const db = new Database(path, { timeout: BUSY_TIMEOUT_MS });
+  // SQLite itself would wait for a lock on the caller's thread.
+  const db = new Database(path, { timeout: 0 });
   try {
-    // Two processes that do this together do not wait for each other, whatever the timeout: one of them is busy.
     db.pragma('journal_mode = WAL');
     migrate(db, path);
     return db;
@@ -102,6 +100,8 @@ class SqliteStore implements Store {
   #pollTimer: NodeJS.Timeout | undefined;
   #dataVersion: unknown;
   #synchronous: 'FULL' | 'NORMAL' | undefined;
+  /** Settles when nobody waits any more for a lock that another process holds. */
+  #line: Promise<unknown> = Promise.resolve();
 
   constructor(db: Database.Database, path: string, retention: RetentionOptions) {
     this.#db = db;
@@ -202,17 +202,34 @@ class SqliteStore implements Store {
     }
   }
 
-  /** Does the work now; when another process holds the lock, again from a timer for a bounded time. */
+  /** Does the work now; when another process holds the lock, after those who wait for it already, for a bounded time. */
   async #attempt<T>(work: () => T): Promise<T> {
     const deadlineMs = performance.now() + BUSY_LIMIT_MS;
+    const done = this.#try(work, deadlineMs);
+    if (done) return done.result;
+    const turn = this.#line.then(() => this.#tryAgain(work, deadlineMs));
+    this.#line = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Of all who wait one is here, so that the lock is tried as often for many as for one. */
+  async #tryAgain<T>(work: () => T, deadlineMs: number): Promise<T> {
+    await nextTurn(); // the one before may have waited for the disk, and the next will
     for (;;) {
-      if (!this.#db.open) throw storeClosed();
-      try {
-        return work();
-      } catch (error) {
-        if (!isBusy(error) || performance.now() > deadlineMs) throw storeError(error, this.#path);
-      }
+      const done = this.#try(work, deadlineMs);
+      if (done) return done.result;
       await delay(1 + Math.random() * BUSY_RETRY_MAX_MS);
+    }
+  }
+
+  /** undefined: another process holds the lock. */
+  #try<T>(work: () => T, deadlineMs: number): { readonly result: T } | undefined {
+    if (!this.#db.open) throw storeClosed();
+    try {
+      return { result: work() };
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > deadlineMs) throw storeError(error, this.#path);
+      return undefined;
     }
   }
 }

@@ -261,6 +261,19 @@ describe('a lock that another connection holds', () => {
     expect(await store.get('tenant', 'ten_1')).toBeDefined();
   });
 
+  it('lets many wait in line: they are served in the order they came', async () => {
+    const path = newPath();
+    const store = open({ path });
+    const other = new Database(path);
+    other.exec('BEGIN IMMEDIATE');
+    const ids = Array.from({ length: 30 }, (_, index) => `ten_${index}`);
+    const commits = ids.map((id) => store.commit([createTenant(id)]));
+    await settle();
+    other.exec('COMMIT');
+    other.close();
+    expect(await Promise.all(commits)).toEqual(ids.map((_, index) => index + 1));
+  });
+
   it('ends in store_unavailable when it is held for too long, and nothing was written', async () => {
     const path = newPath();
     const store = open({ path });
