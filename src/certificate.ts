@@ -6,6 +6,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { parseHostPattern } from './hostname.ts';
+import { keyFault } from './private-key.ts';
 
 export interface PemPair {
   /** The certificate first, then what leads from it to a root. */
@@ -44,8 +45,10 @@ export function readCertificate({ chainPem, keyPem }: PemPair): CertificateFacts
   const chain = readChain(chainPem);
   const [leaf] = chain;
   if (leaf === undefined) throw new CertificateFault('chain', 'holds no certificate in PEM');
-  if (!leaf.checkPrivateKey(readKey(keyPem)))
-    throw new CertificateFault('key', 'is not the key of the certificate');
+  const key = readKey(keyPem);
+  const fault = keyFault(key);
+  if (fault !== undefined) throw new CertificateFault('key', fault);
+  if (!leaf.checkPrivateKey(key)) throw new CertificateFault('key', 'is not the key of the certificate');
   try {
     createSecureContext({ cert: chainPem, key: keyPem });
   } catch (error) {

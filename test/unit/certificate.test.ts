@@ -1,7 +1,8 @@
-import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { CertificateFault, covers, MAX_CHAIN_BYTES, readCertificate } from '../../src/certificate.ts';
+import { keyFault } from '../../src/private-key.ts';
 import { makePair } from '../support/certificates.ts';
 import type { Pair } from '../support/certificates.ts';
 
@@ -63,6 +64,45 @@ describe('a certificate and its key', () => {
     const { privateKey } = generateKeyPairSync('ed25519');
     const strange = pem(privateKey);
     expect(faultOf(pair.certPem, strange).message).not.toContain(strange.split('\n')[1] ?? '');
+  });
+
+  it.each([
+    ['RSA of 1024 bits', () => generateKeyPairSync('rsa', { modulusLength: 1_024 }).privateKey],
+    ['EC on secp256k1', () => generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey],
+    ['rsa-pss', () => generateKeyPairSync('rsa-pss', { modulusLength: 2_048 }).privateKey],
+    ['ed448', () => generateKeyPairSync('ed448').privateKey],
+  ])('are refused with a key that is %s, and the message says what it may be', (what, make) => {
+    const key = make().export({ type: 'pkcs8', format: 'pem' });
+    expect(faultOf(pair.certPem, key)).toMatchObject({
+      part: 'key',
+      message: `is ${what}, it may be RSA of 2048 to 4096 bits, EC on P-256, P-384 or P-521, or Ed25519`,
+    });
+  });
+
+  it('are refused with a key so large that each handshake would keep everybody waiting', () => {
+    const modulus = Buffer.alloc(16_384 / 8, 0xff).toString('base64url');
+    const large = createPublicKey({ key: { kty: 'RSA', n: modulus, e: 'AQAB' }, format: 'jwk' });
+    expect(keyFault(large)).toContain('is RSA of 16384 bits');
+  });
+
+  it.each([
+    ['RSA of 3072 bits', () => generateKeyPairSync('rsa', { modulusLength: 3_072 }).privateKey],
+    ['EC on P-384', () => generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey],
+    ['EC on P-521', () => generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey],
+    ['Ed25519', () => generateKeyPairSync('ed25519').privateKey],
+  ])('may have a key that is %s', (_, make) => {
+    const key = make().export({ type: 'pkcs8', format: 'pem' });
+    expect(faultOf(pair.certPem, key).message).toBe('is not the key of the certificate');
+  });
+
+  it('are refused where a part of an RSA key is not what the others make it: it would cost time at each handshake', () => {
+    const jwk = createPrivateKey(other.keyPem).export({ format: 'jwk' });
+    const changed = createPrivateKey({ key: { ...jwk, qi: 'Aw' }, format: 'jwk' });
+    const key = changed.export({ type: 'pkcs8', format: 'pem' });
+    expect(faultOf(other.certPem, key)).toMatchObject({
+      part: 'key',
+      message: 'is RSA whose parts do not fit each other',
+    });
   });
 
   it('are for no name that is hidden in another: an alternative name with a comma in it is one name', async () => {
