@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../clock.ts';
 import { PlatformError } from '../errors.ts';
+import { mayHave } from './fair-share.ts';
 
 /** A guess that spares the client a second refusal; how soon there is room again depends on others. */
 const RETRY_AFTER_MS = 1_000;
@@ -16,11 +17,7 @@ export interface Held {
 
 const NOTHING: Held = { requests: 0, bytes: 0 };
 
-/**
- * What all held requests of a proxy may occupy together. Nobody may have more of it than is left for all others (the dynamic
- * thresholds of Choudhury and Hahne, 1998): one app alone gets half, ten that want all they can get an eleventh each, and
- * whoever comes next finds as much again.
- */
+/** What all held requests of a proxy may occupy together, and in it each app its share. */
 export class HoldBudget {
   readonly #most: Held;
   requests = 0;
@@ -34,9 +31,10 @@ export class HoldBudget {
 
   /** `held`: what the same app has of it already; left out where apps are not told apart. Errors: `hold_full`. */
   take(bytes: number, held: Held = NOTHING): void {
-    if (held.requests + 1 > this.#most.requests - this.requests)
+    const most = this.#most;
+    if (!mayHave(1, { own: held.requests, all: this.requests, most: most.requests }))
       throw this.refuse(`${this.requests} requests wait on this machine already`);
-    if (held.bytes + bytes > this.#most.bytes - this.bytes)
+    if (!mayHave(bytes, { own: held.bytes, all: this.bytes, most: most.bytes }))
       throw this.refuse(`${this.bytes} bytes wait on this machine already`);
     this.requests++;
     this.bytes += bytes;

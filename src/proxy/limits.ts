@@ -39,7 +39,10 @@ export const DEFAULT_DISPATCH_LIMITS: DispatchLimits = {
 export interface TransportLimits {
   /** Client connections at once; further ones are closed on accept. */
   readonly connections: number;
-  /** Of those, from one container; further ones are closed on accept. All containers together have half of `connections`. */
+  /**
+   * Of those, from one container; further ones are closed on accept. All containers together have half of `connections`, and of
+   * that no container more than is left for the others.
+   */
   readonly guestConnections: number;
   /** Requests at once on one connection of HTTP/2. */
   readonly streams: number;

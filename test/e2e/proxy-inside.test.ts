@@ -13,6 +13,7 @@ import { until } from '../support/until.ts';
 const VISITOR = '127.0.0.1';
 const CONTAINER = '127.0.0.2';
 const OTHER_CONTAINER = '127.0.0.3';
+const THIRD_CONTAINER = '127.0.0.4';
 const CLOSED = /hang up|ECONNRESET/;
 
 /** The container may ask for `a.test`, not for `b.test`. */
@@ -25,7 +26,9 @@ async function open({
   for (const appId of ['a', 'b'])
     control.app(appId, { activate: () => Promise.resolve(activation([upstream.endpoint], 'warm')) });
   control.guests.set(CONTAINER, { containerId: 'front-1', appName: 'front', needs: ['a'] });
-  const refuseFrom = new Networks([CONTAINER, OTHER_CONTAINER].map((address) => `${address}/32`));
+  const refuseFrom = new Networks(
+    [CONTAINER, OTHER_CONTAINER, THIRD_CONTAINER].map((address) => `${address}/32`),
+  );
   const trustedProxies = new Networks(['127.0.0.0/8']);
   const inside = { host: '127.0.0.1', port: 0 };
   const proxy = await testProxy({ ...options, control, limits, inside, refuseFrom, trustedProxies });
@@ -94,6 +97,19 @@ describe.each(['fast', 'http'] as const)('the door for containers, with the %s t
     );
     expect(again.status).toBe(200);
     second.destroy();
+  });
+
+  it('leaves room for the next container, however many others open all that they can', async () => {
+    await using world = await open({ transport, limits: { connections: 24 } });
+    const guests: Socket[] = [];
+    for (const container of [CONTAINER, OTHER_CONTAINER])
+      for (let i = 0; i < 12; i++) guests.push(await connected(world.inside.port, container));
+    await until(
+      'all to be taken or refused',
+      () => world.proxy.snapshot().refusedConnections.too_many === 6 + 9,
+    );
+    expect((await ask(world.inside, { host: 'a.test', localAddress: THIRD_CONTAINER })).status).toBe(403);
+    for (const guest of guests) guest.destroy();
   });
 });
 

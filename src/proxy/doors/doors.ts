@@ -9,6 +9,7 @@ import type { Clock } from '../../clock.ts';
 import { plainAddress } from '../../networks.ts';
 import type { Networks } from '../../networks.ts';
 import type { ConnectionRefusal, ProxyCounters } from '../counters.ts';
+import { mayHave } from '../fair-share.ts';
 import type { Guests } from '../guests.ts';
 import type { TransportLimits } from '../limits.ts';
 import type { ProxyLog } from '../transport.ts';
@@ -171,12 +172,13 @@ export class Doors {
   readonly #visitorRefusal = (address: string): ConnectionRefusal | undefined =>
     this.#options.refuseFrom?.has(address) === true ? 'network' : undefined;
 
-  /** Whatever containers do, there is room for visitors; and whatever one of them does, for the others. */
+  /** Whatever containers do, there is room for visitors; and whatever some of them do, for the others. */
   readonly #guestRefusal = (address: string): ConnectionRefusal | undefined => {
     if (this.#visitorRefusal(address) === undefined) return 'network';
     const { connections, guestConnections } = this.#options.limits;
-    const hasRoom = this.#guests < connections / 2 && (this.#guestsAt.get(address) ?? 0) < guestConnections;
-    return hasRoom ? undefined : 'too_many';
+    const own = this.#guestsAt.get(address) ?? 0;
+    const hasRoom = mayHave(1, { own, all: this.#guests, most: Math.ceil(connections / 2) });
+    return own < guestConnections && hasRoom ? undefined : 'too_many';
   };
 
   #guestLeft(address: string): void {
