@@ -96,6 +96,7 @@ const FORBIDDEN = [
   'Host: b.test',
   'Connection: close',
   'Keep-Alive: timeout=5',
+  'HTTP2-Settings: AA',
   'TE: trailers',
   'Trailer: X-A',
   'Upgrade: h2c',

@@ -153,7 +153,7 @@ const HOP_BY_HOP = [
   passed(
     'fields of the connection',
     'end here',
-    `${GET}Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic eDp5\r\nProxy: http://b.test\r\nUpgrade: h2c\r\nX-Kept: 1\r\n\r\n`,
+    `${GET}Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic eDp5\r\nProxy: http://b.test\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\nX-Kept: 1\r\n\r\n`,
     {
       sees: ['X-Kept: 1'],
       hidden: [
@@ -164,6 +164,7 @@ const HOP_BY_HOP = [
         'proxy-authorization',
         'proxy',
         'upgrade',
+        'http2-settings',
       ],
     },
   ),

@@ -279,7 +279,7 @@ const PASSED = [
   passed(
     'fields',
     'of the connection end here',
-    `${OK}Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nProxy-Connection: close\r\nUpgrade: h2c\r\nTE: trailers\r\nX-Case: Kept\r\nContent-Length: 0\r\n\r\n`,
+    `${OK}Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nProxy-Connection: close\r\nUpgrade: h2c\r\nTE: trailers\r\nHTTP2-Settings: AA\r\nX-Case: Kept\r\nContent-Length: 0\r\n\r\n`,
     {
       sees: ['X-Case: Kept'],
       hidden: [
@@ -290,6 +290,7 @@ const PASSED = [
         'proxy-connection',
         'upgrade',
         'te',
+        'http2-settings',
       ],
     },
   ),

@@ -6,6 +6,7 @@ export const CONTENT_LENGTH = ascii('content-length');
 export const EXPECT = ascii('expect');
 export const FORWARDED = ascii('forwarded');
 export const HOST = ascii('host');
+export const HTTP2_SETTINGS = ascii('http2-settings');
 export const KEEP_ALIVE = ascii('keep-alive');
 export const TE = ascii('te');
 export const TRAILER = ascii('trailer');

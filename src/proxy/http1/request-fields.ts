@@ -11,6 +11,7 @@ import {
   EXPECT,
   FORWARDED,
   HOST,
+  HTTP2_SETTINGS,
   isOfFamily,
   KEEP_ALIVE,
   MAYFLY,
@@ -32,7 +33,7 @@ const NAMES = {
   c: [10, 14], // connection, content-length
   e: [6], // expect
   f: [9], // forwarded
-  h: [4], // host
+  h: [4, 14], // host, http2-settings
   k: [10], // keep-alive
   m: 'family', // mayfly-*
   p: 'family', // proxy, proxy-*
@@ -124,7 +125,9 @@ export class RequestFields {
         if (equalsLower(buffer, at, FORWARDED)) this.#cutOrigin();
         return undefined;
       case 0x68: // h
-        return equalsLower(buffer, at, HOST) ? this.#host(buffer, base) : undefined;
+        if (length === 4) return equalsLower(buffer, at, HOST) ? this.#host(buffer, base) : undefined;
+        if (equalsFolded(buffer, at, HTTP2_SETTINGS)) this.#cut();
+        return undefined;
       case 0x6b: // k
         if (equalsFolded(buffer, at, KEEP_ALIVE)) this.#cut();
         return undefined;

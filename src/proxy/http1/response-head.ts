@@ -29,6 +29,7 @@ import { cutNamed } from './named-fields.ts';
 import {
   CONNECTION,
   CONTENT_LENGTH,
+  HTTP2_SETTINGS,
   isOfFamily,
   KEEP_ALIVE,
   MAYFLY,
@@ -44,6 +45,7 @@ import { StatusLine } from './status-line.ts';
 
 const INTEREST = interestIn({
   c: [10, 14], // connection, content-length
+  h: [14], // http2-settings
   k: [10], // keep-alive
   m: 'family', // mayfly-*
   p: 'family', // proxy, proxy-*
@@ -179,6 +181,9 @@ export class ResponseHead {
         if (length === 10) {
           if (equalsLower(buffer, at, CONNECTION)) return this.#connection(buffer, base);
         } else if (equalsLower(buffer, at, CONTENT_LENGTH)) return this.#contentLength(buffer, base);
+        return undefined;
+      case 0x68: // h
+        if (equalsLower(buffer, at, HTTP2_SETTINGS)) this.#cut();
         return undefined;
       case 0x6b: // k
         if (equalsLower(buffer, at, KEEP_ALIVE)) this.#keepAlive(buffer, base);

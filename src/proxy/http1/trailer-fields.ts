@@ -11,6 +11,7 @@ const FORBIDDEN = new Set([
   'trailer',
   // of one connection
   'connection',
+  'http2-settings',
   'keep-alive',
   'te',
   'upgrade',
