@@ -48,6 +48,11 @@ export interface Answer extends AsyncIterable<Buffer> {
   destroy(): void;
 }
 
+/** What dockerode sends its requests with, as far as its types leave that open. */
+interface Modem {
+  dial(request: object, done: (error: Error | null, answer: Answer) => void): void;
+}
+
 /**
  * The engine answered, with an error. The message is the engine's own; where nobody makes more of it, it is `internal`.
  */
@@ -67,8 +72,6 @@ export const isFailure = (thrown: unknown, status?: number): thrown is DockerFai
 
 /** Connections for calls at most; further calls wait for one. */
 const MAX_CALLS = 256;
-/** … and for logs, each of which may hold one for hours: whoever reads logs must not keep an app from starting. */
-const MAX_LOGS = 128;
 const CALL_TIMEOUT_MS = 30_000;
 /** The engine answers a pull only when the registry has, or has not in all its retries. */
 const PULL_ANSWER_TIMEOUT_MS = 120_000;
@@ -77,7 +80,11 @@ export class DockerApi {
   readonly socketPath: string;
   readonly #docker: Docker;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: MAX_CALLS, maxFreeSockets: 8 });
-  readonly #logAgent = new Agent({ keepAlive: false, maxSockets: MAX_LOGS });
+  /**
+   * For logs, each of which may hold a connection for hours: whoever reads logs must not keep an app from starting. None
+   * waits for a connection; how many there may be, their reader says (log-reader.ts).
+   */
+  readonly #logAgent = new Agent({ keepAlive: false });
   readonly #logDocker: Docker;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
@@ -211,15 +218,16 @@ export class DockerApi {
     return this.#call(() => this.#docker.getContainer(id).stats({ stream: false, 'one-shot': true }));
   }
 
-  /** The log as the engine multiplexes it, each message with its time. */
-  logs(id: string, options: { follow: boolean; tailLines: number }): Promise<Answer> {
-    const modem = this.#logDocker.modem as {
-      dial(o: object, done: (error: Error | null, answer: Answer) => void): void;
-    };
-    const query = { follow: options.follow, tail: options.tailLines, stdout: 1, stderr: 1, timestamps: 1 };
+  /** The log as the engine multiplexes it, each message with its time. It breaks off when the signal aborts. */
+  logs(
+    id: string,
+    { follow, tailLines, signal }: { follow: boolean; tailLines: number; signal: AbortSignal },
+  ): Promise<Answer> {
+    const modem = this.#logDocker.modem as Modem;
+    const query = { follow, tail: tailLines, stdout: 1, stderr: 1, timestamps: 1 };
     // Not container.logs(): without `follow` that gathers the whole log in memory first.
     return this.#call(
-      () =>
+      (abortSignal) =>
         new Promise((resolve, reject) => {
           modem.dial(
             {
@@ -227,11 +235,13 @@ export class DockerApi {
               method: 'GET',
               isStream: true,
               options: query,
+              abortSignal,
               statusCodes: { 200: true },
             },
             (error, answer) => (error ? reject(error) : resolve(answer)),
           );
         }),
+      signal,
     );
   }
 

@@ -23,7 +23,7 @@ import type {
   StartSpec,
   Started,
 } from '../engine.ts';
-import { DockerApi, explain, isFailure } from './api.ts';
+import { DockerApi, isFailure } from './api.ts';
 import type { ContainerDetails, DockerEvent } from './api.ts';
 import { limitsOf } from './container-spec.ts';
 import { describe, hasProcess } from './describe.ts';
@@ -31,7 +31,7 @@ import { EventWatch } from './event-watch.ts';
 import { Exits } from './exits.ts';
 import { resolveImage } from './images.ts';
 import { LABEL, containerName, ofNode } from './labels.ts';
-import { logLines } from './logs.ts';
+import { LogReader } from './log-reader.ts';
 import { Occupancy } from './occupancy.ts';
 import { Recovery } from './recovery.ts';
 import { SandboxPool } from './sandbox-pool.ts';
@@ -107,6 +107,7 @@ class Driver implements DockerEngine {
   readonly #exits: Exits;
   readonly #watch: EventWatch<DockerEvent>;
   readonly #stats: StatsSource;
+  readonly #logReader: LogReader;
   readonly #starts: Starts;
   readonly #recovery: Recovery;
   readonly #way: WayToNeeds | undefined;
@@ -167,6 +168,7 @@ class Driver implements DockerEngine {
       onError,
     });
     this.#stats = new StatsSource(this.#api, clock);
+    this.#logReader = new LogReader(this.#api);
   }
 
   async prepare(): Promise<void> {
@@ -281,26 +283,11 @@ class Driver implements DockerEngine {
     return found;
   }
 
-  async *logs(containerId: string, { follow, tailLines, signal }: LogOptions): AsyncGenerator<LogLine> {
-    const gaveUp = () => signal.aborted;
-    if (gaveUp()) return;
-    const stream = await this.#api
-      .logs(this.#name(containerId), { follow, tailLines })
-      .catch((thrown: unknown) => {
-        throw isFailure(thrown, 404) ? unknown(containerId) : failed('read the log of', containerId, thrown);
-      });
-    const destroy = () => stream.destroy();
-    signal.addEventListener('abort', destroy, { once: true });
+  async *logs(containerId: string, options: LogOptions): AsyncGenerator<LogLine> {
     try {
-      for await (const line of logLines(stream)) {
-        if (gaveUp()) return;
-        yield line;
-      }
+      yield* this.#logReader.read(this.#name(containerId), options);
     } catch (thrown) {
-      if (!gaveUp()) throw explain(thrown, this.#api.socketPath);
-    } finally {
-      signal.removeEventListener('abort', destroy);
-      stream.destroy();
+      throw isFailure(thrown, 404) ? unknown(containerId) : failed('read the log of', containerId, thrown);
     }
   }
 
