@@ -48,9 +48,14 @@ export interface Answer extends AsyncIterable<Buffer> {
   destroy(): void;
 }
 
-/** What dockerode sends its requests with, as far as its types leave that open. */
-interface Modem {
-  dial(request: object, done: (error: Error | null, answer: Answer) => void): void;
+/** A question that dockerode has no method for. */
+interface Request {
+  /** With a `?` at its end where there are options. */
+  readonly path: string;
+  readonly options?: Readonly<Record<string, string | number | boolean>>;
+  /** The answer is an `Answer`; else it is read to its end, and parsed. */
+  readonly isStream: boolean;
+  readonly abortSignal: AbortSignal;
 }
 
 /**
@@ -72,6 +77,8 @@ export const isFailure = (thrown: unknown, status?: number): thrown is DockerFai
 
 /** Connections for calls at most; further calls wait for one. */
 const MAX_CALLS = 256;
+/** … and for pulls, each of which waits for a registry: further ones are refused. */
+export const MAX_PULLS = 64;
 const CALL_TIMEOUT_MS = 30_000;
 /** The engine answers a pull only when the registry has, or has not in all its retries. */
 const PULL_ANSWER_TIMEOUT_MS = 120_000;
@@ -86,6 +93,9 @@ export class DockerApi {
    */
   readonly #logAgent = new Agent({ keepAlive: false });
   readonly #logDocker: Docker;
+  readonly #pullAgent = new Agent({ keepAlive: false });
+  readonly #pullDocker: Docker;
+  #pulls = 0;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
 
@@ -97,12 +107,14 @@ export class DockerApi {
     const over = (agent: Agent) => ({ socketPath: options.socketPath, agent });
     this.#docker = new Docker(over(this.#agent));
     this.#logDocker = new Docker(over(this.#logAgent));
+    this.#pullDocker = new Docker(over(this.#pullAgent));
   }
 
   /** Closes all connections. */
   close(): void {
     this.#agent.destroy();
     this.#logAgent.destroy();
+    this.#pullAgent.destroy();
   }
 
   /** The engine's version (`20.10.24`) and what kind of machine it runs on (`amd64`, `arm64`). */
@@ -112,17 +124,33 @@ export class DockerApi {
   }
 
   inspectImage(name: string): Promise<ImageDetails> {
-    return this.#call(() => this.#docker.getImage(name).inspect());
+    // Not image.inspect(), which cannot be aborted.
+    return this.#call((abortSignal) =>
+      dial(this.#docker, { path: `/images/${name}/json`, isStream: false, abortSignal }),
+    );
   }
 
-  /** Yields what the engine reports until the image is here. `reference` carries a tag or a digest. */
+  /**
+   * Yields what the engine reports until the image is here. `reference` carries a tag or a digest.
+   * Errors: `quota_exceeded` (`MAX_PULLS`).
+   */
   async *pull(reference: string, signal: AbortSignal): AsyncGenerator<ProgressMessage> {
-    const stream = await this.#call(
-      (abortSignal) => this.#docker.createImage({ fromImage: reference, abortSignal }),
-      signal,
-      PULL_ANSWER_TIMEOUT_MS,
-    );
-    yield* messages<ProgressMessage>(stream as unknown as Answer, signal, this.socketPath);
+    if (this.#pulls >= MAX_PULLS)
+      throw new PlatformError('quota_exceeded', `${MAX_PULLS} images are being pulled already`, {
+        hint: 'Try again in a minute or two.',
+        retryAfterMs: PULL_ANSWER_TIMEOUT_MS,
+      });
+    this.#pulls++;
+    try {
+      const stream = await this.#call(
+        (abortSignal) => this.#pullDocker.createImage({ fromImage: reference, abortSignal }),
+        signal,
+        PULL_ANSWER_TIMEOUT_MS,
+      );
+      yield* messages<ProgressMessage>(stream as unknown as Answer, signal, this.socketPath);
+    } finally {
+      this.#pulls--;
+    }
   }
 
   /** Makes an image of a tar archive, tags it, and returns once it is there. */
@@ -215,7 +243,10 @@ export class DockerApi {
   }
 
   stats(id: string): Promise<StatsSample> {
-    return this.#call(() => this.#docker.getContainer(id).stats({ stream: false, 'one-shot': true }));
+    // The types do not know that it can be aborted.
+    const once = (abortSignal: AbortSignal) =>
+      ({ stream: false, 'one-shot': true, abortSignal }) as { stream: false };
+    return this.#call((abortSignal) => this.#docker.getContainer(id).stats(once(abortSignal)));
   }
 
   /** The log as the engine multiplexes it, each message with its time. It breaks off when the signal aborts. */
@@ -223,23 +254,15 @@ export class DockerApi {
     id: string,
     { follow, tailLines, signal }: { follow: boolean; tailLines: number; signal: AbortSignal },
   ): Promise<Answer> {
-    const modem = this.#logDocker.modem as Modem;
     const query = { follow, tail: tailLines, stdout: 1, stderr: 1, timestamps: 1 };
     // Not container.logs(): without `follow` that gathers the whole log in memory first.
     return this.#call(
       (abortSignal) =>
-        new Promise((resolve, reject) => {
-          modem.dial(
-            {
-              path: `/containers/${id}/logs?`,
-              method: 'GET',
-              isStream: true,
-              options: query,
-              abortSignal,
-              statusCodes: { 200: true },
-            },
-            (error, answer) => (error ? reject(error) : resolve(answer)),
-          );
+        dial(this.#logDocker, {
+          path: `/containers/${id}/logs?`,
+          isStream: true,
+          options: query,
+          abortSignal,
         }),
       signal,
     );
@@ -284,6 +307,18 @@ export class DockerApi {
       cancel();
     }
   }
+}
+
+/** Asks by what dockerode itself asks with, whose types leave it open. */
+function dial<T>(docker: Docker, request: Request): Promise<T> {
+  const modem = docker.modem as {
+    dial(o: object, done: (error: Error | null, answer: T) => void): void;
+  };
+  return new Promise((resolve, reject) => {
+    modem.dial({ ...request, method: 'GET', statusCodes: { 200: true } }, (error, answer) =>
+      error ? reject(error) : resolve(answer),
+    );
+  });
 }
 
 /** Lines of JSON, as they come. Returns when the signal aborts; `engine_unavailable` when the stream breaks. */
