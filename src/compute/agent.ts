@@ -86,7 +86,7 @@ export class Agent implements ControlPlane, NodeGateway {
     const revision = await core.revision();
     this.#stopListening = engine.onExit((event) => this.#exited(event));
     await this.#adopt();
-    for (const spec of await core.wantedApps()) this.#supervisor(spec.app.id).changed(spec);
+    for (const spec of await core.wantedApps()) this.#supervisor(spec.app.id).begin(spec);
     this.#feed = this.#follow(revision);
   }
 

@@ -15,6 +15,9 @@ import { LoadWatch } from './load-watch.ts';
 /** That its needs are not ready is told at most so often: visitors ask again and again. */
 const NEED_EVENT_MS = 10_000;
 
+/** Until the Core API is told again that it fell asleep. */
+const TELL_AGAIN_MS = 5_000;
+
 const ASLEEP: Decided = { replicas: 0, cpu: null, memoryBytes: null };
 
 export class AppOnNode {
@@ -30,6 +33,7 @@ export class AppOnNode {
   /** The generation of the size at which it fell asleep; the Core API is being told that it no longer counts. */
   #sleptAt: number | undefined;
   #telling = false;
+  #untold = false;
   /** As it was told last. */
   #keptReplicas = 0;
   #needToldAtMs = -Infinity;
@@ -38,7 +42,7 @@ export class AppOnNode {
     this.appId = appId;
     this.context = context;
     this.changed = events.changed;
-    this.crew = new Crew(appId, context, events);
+    this.crew = new Crew(appId, context, events, this.closing.signal);
     this.load = new LoadWatch(this);
   }
 
@@ -122,12 +126,18 @@ export class AppOnNode {
     const size = this.#spec?.size;
     if (!size || (size.replicas === 0 && size.cpu === null && size.memoryBytes === null)) return;
     this.#sleptAt = size.generation;
+    this.#untold = true;
     this.tellSleep();
   }
 
-  /** Has the Core API forget the size of an app that fell asleep. What cannot be told now is told when this is called again. */
+  /** That it fell asleep is known here alone. */
+  get hasToTell(): boolean {
+    return this.#untold && this.#spec?.size.generation === this.#sleptAt;
+  }
+
+  /** Has the Core API forget the size of an app that fell asleep. What cannot be told now is told later. */
   tellSleep(): void {
-    const { core, log } = this.context;
+    const { core, log, clock, deadlines } = this.context;
     const size = this.#spec?.size;
     if (!size || size.generation !== this.#sleptAt || this.#telling) return;
     this.#telling = true;
@@ -139,15 +149,18 @@ export class AppOnNode {
         ifGeneration: size.generation,
       })
       .then((outcome) => {
+        this.#untold = false;
         const spec = this.#spec;
         if (spec && outcome.size.generation > spec.size.generation)
           this.hear({ ...spec, size: outcome.size });
       })
       .catch((thrown: unknown) => {
         log.warn({ appId: this.appId, err: thrown }, 'that an app fell asleep could not be recorded yet');
+        deadlines.set(`asleep ${this.appId}`, clock.nowMs() + TELL_AGAIN_MS, this.changed);
       })
       .finally(() => {
         this.#telling = false;
+        if (!this.hasToTell) this.changed();
       });
   }
 

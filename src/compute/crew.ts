@@ -36,16 +36,19 @@ export class Crew {
   readonly #events: CrewEvents;
   readonly #lives = new Map<string, Live>();
   readonly #giveUp = new AbortController();
+  readonly #closing: AbortSignal;
   /** From the app's policy. */
   concurrencyLimit = 1;
   drainTimeoutMs = 0;
   /** The app is gone: remains are not kept. */
   deleted = false;
 
-  constructor(appId: string, context: NodeContext, events: CrewEvents) {
+  /** `closing`: aborted when the node stops. */
+  constructor(appId: string, context: NodeContext, events: CrewEvents, closing: AbortSignal) {
     this.#appId = appId;
     this.#context = context;
     this.#events = events;
+    this.#closing = closing;
   }
 
   get size(): number {
@@ -222,7 +225,8 @@ export class Crew {
 
   async #removeNow(live: Live): Promise<void> {
     this.#context.deadlines.cancel(live.id);
-    await this.#own('remove', live, () => remove(this.#context, live, this.#giveUp.signal));
+    const signals = { giveUp: this.#giveUp.signal, closing: this.#closing };
+    await this.#own('remove', live, () => remove(this.#context, live, signals));
     this.#lives.delete(live.id);
     this.#events.forgotten();
   }

@@ -45,19 +45,26 @@ export async function drain(
 
 /** Stops it, however long the engine is away; when `signal` aborts, one last try is made and not waited for. */
 export function stop(context: NodeContext, live: Live, graceMs: number, signal: AbortSignal): Promise<void> {
-  return untilDone(context, live, signal, 'stop', () => context.engine.stop(live.id, graceMs));
+  return untilDone(context, live, signal, 'stop', () =>
+    orAborted(context.engine.stop(live.id, graceMs), signal),
+  );
 }
 
-/** Removes its remains and its record. */
-export async function remove(context: NodeContext, live: Live, signal: AbortSignal): Promise<void> {
-  await untilDone(context, live, signal, 'remove', () => context.engine.remove(live.id));
-  try {
-    await context.outbox.recorded(live.id);
-    await context.core.forget(live.id);
-  } catch (thrown) {
-    // The record stays; adoption forgets it at the next start, finding no container for it.
-    context.log.warn({ containerId: live.id, err: thrown }, 'the record of an ended container stays for now');
-  }
+/**
+ * Removes its remains, then its record, however long the engine or the database is away. A record that cannot be removed when the
+ * node stops (`closing`) stays; adoption forgets it at the next start, finding no container for it.
+ */
+export async function remove(
+  context: NodeContext,
+  live: Live,
+  { giveUp, closing }: { readonly giveUp: AbortSignal; readonly closing: AbortSignal },
+): Promise<void> {
+  const { engine, outbox, core } = context;
+  await untilDone(context, live, giveUp, 'remove', () => orAborted(engine.remove(live.id), giveUp));
+  await untilDone(context, live, closing, 'forget', async () => {
+    await outbox.recorded(live.id);
+    await core.forget(live.id);
+  });
 }
 
 async function untilDone(
@@ -69,13 +76,13 @@ async function untilDone(
 ): Promise<void> {
   for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(MAX_RETRY_MS, retryMs * 2)) {
     try {
-      await orAborted(act(), signal);
+      await act();
       return;
     } catch (thrown) {
       if (isPlatformError(thrown, 'not_found')) return;
       context.log.warn(
         { containerId: live.id, what, retryMs, err: thrown },
-        'the engine could not do it; trying again',
+        'it could not be done; trying again',
       );
       await sleep(context.clock, retryMs, signal).catch(() => undefined);
       if (signal.aborted) return;

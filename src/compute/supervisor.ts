@@ -82,7 +82,9 @@ export class Supervisor {
       !this.#isLookDue &&
       !this.#isTakingOver &&
       this.#context.clock.nowMs() >= this.#failures.first.notBeforeMs &&
-      (this.#crew.deleted || this.#app.closing.signal.aborted || !this.#wantsContainers)
+      (this.#crew.deleted ||
+        this.#app.closing.signal.aborted ||
+        (!this.#wantsContainers && !this.#app.hasToTell))
     );
   }
 
@@ -139,6 +141,13 @@ export class Supervisor {
   tookOver(): void {
     this.#isTakingOver = false;
     this.#crew.publish();
+    this.#changed();
+  }
+
+  /** The node has started. An app of which nothing has come through that has slept meanwhile. */
+  begin(spec: SizedSpec): void {
+    this.#app.hear(spec);
+    if (this.#crew.all().every(({ isGoing }) => isGoing)) this.#app.fellAsleep();
     this.#changed();
   }
 

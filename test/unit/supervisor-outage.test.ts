@@ -72,6 +72,22 @@ describe('while the database is away', () => {
     expect(node.alive()).toHaveLength(1);
   });
 
+  it('an app that fell asleep has its policy’s size afterwards, and no remains, however long that took', async () => {
+    const node = await ready({ idlePauseMs: null, idleStopMs: 20_000, maxReplicas: 3 });
+    await node.scale('hello', { replicas: 3 });
+    await node.clock.advance(1_000);
+    node.storeIsAway = true;
+    await node.clock.advance(30 * MINUTE);
+    expect(node.alive()).toEqual([]);
+    node.storeIsAway = false;
+    await node.clock.advance(MINUTE);
+    expect(await node.containers()).toEqual([]);
+    expect(node.agent.apps).toBe(0);
+    expect(node.clock.pending).toBe(0);
+    expect(await node.visited('hello')).toBe('answered');
+    expect(node.alive()).toHaveLength(1);
+  });
+
   it('what changed meanwhile is heard once it is back, though the feed broke', async () => {
     const node = await ready();
     node.storeIsAway = true;

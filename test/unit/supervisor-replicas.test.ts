@@ -243,6 +243,18 @@ describe('silence', () => {
     expect(node.count('started')).toBe(3);
   });
 
+  it('has come over an app whose containers ended with the program: the next one starts none unasked', async () => {
+    const node = await wide(3);
+    await node.close();
+    await node.boot();
+    await node.clock.advance(SECOND);
+    expect(node.alive()).toEqual([]);
+    expect(node.agent.apps).toBe(0);
+    expect(await size(node)).toMatchObject({ replicas: 0 });
+    expect(await node.visited('hello')).toBe('answered');
+    expect(node.alive()).toHaveLength(1);
+  });
+
   it('does not undo what was decided a moment before', async () => {
     const node = await wide(2);
     await node.clock.advance(30 * SECOND - 1);
