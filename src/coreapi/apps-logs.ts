@@ -47,10 +47,19 @@ export class AppLogs {
     if (containerId !== undefined) {
       const container = await this.#store.get('container', containerId);
       if (container?.appId !== app.id) throw noSuchContainer(app, containerId);
-      return this.#lines(container, { follow, tailLines, signal });
+      return this.#linesOfOne(app, container, { follow, tailLines, signal });
     }
     if (follow) return this.#followApp(app.id, tailLines, signal);
     return this.#linesOfAll(toBeginWith(await this.#containers(app.id)), { follow, tailLines, signal });
+  }
+
+  /** Errors: `not_found`, where the engine never made the container or has removed it. */
+  async *#linesOfOne(app: App, container: Container, options: LineOptions): AsyncGenerator<LogLineView> {
+    try {
+      yield* this.#lines(container, options);
+    } catch (thrown) {
+      throw isPlatformError(thrown, 'not_found') ? noLog(app, container, thrown) : thrown;
+    }
   }
 
   async *#linesOfAll(
@@ -177,5 +186,12 @@ function idsOf(containers: readonly Container[]): Set<string> {
 function noSuchContainer(app: App, containerId: string): PlatformError {
   return new PlatformError('not_found', `app ${app.name} has no container ${JSON.stringify(containerId)}`, {
     hint: `GET /v1/apps/${app.name}/containers (mayfly ps) names those there are`,
+  });
+}
+
+function noLog({ name }: App, { id }: Container, cause: PlatformError): PlatformError {
+  return new PlatformError('not_found', `there is no log of container ${id}, which its node does not have`, {
+    cause,
+    hint: `GET /v1/events?app=${name} (mayfly events --app ${name}) tells what became of it`,
   });
 }

@@ -40,7 +40,8 @@ const gateway: NodeGateway = {
     return { digest: `sha256:${'0'.repeat(64)}`, exposedPort: 8080 };
   },
   workloads: () => ['image', 'command'],
-  async *logs(_container, { follow, signal }) {
+  async *logs(container, { follow, signal }) {
+    if (container.state === 'failed') throw new PlatformError('not_found', 'there is no such container here');
     yield { atMs: 1_000, stream: 'stdout', text: 'listening' };
     yield { atMs: 2_000, stream: 'stderr', text: '\u001b[31mred\u001b[0m and \u001b[2Jclear' };
     if (follow) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
@@ -462,6 +463,24 @@ describe('what goes on', () => {
       'listening',
       '\u001b[31mred\u001b[0m and \u001b[2Jclear',
     ]);
+  });
+
+  test('logs of an app that has none say where to look instead', async () => {
+    await ok(HELLO);
+    const nothing = {
+      exitCode: 0,
+      stdout: '',
+      stderr: 'no lines: hello has not run lately, or has written nothing; mayfly events --app hello tells\n',
+    };
+    expect(await cli(['logs', 'hello'])).toEqual(nothing);
+    const id = await startContainer('hello');
+    await createCore({ store, clock: systemClock }).report(id, { state: 'failed', reason: 'it ended' });
+    expect(await cli(['logs', 'hello'])).toEqual(nothing);
+    const { exitCode, stderr } = await cli(['logs', 'hello', '--container', id]);
+    expect(exitCode).toBe(4);
+    expect(stderr).toMatch(
+      new RegExp(`^error: there is no log of container ${id}, .*\nhint: .*mayfly events --app hello`),
+    );
   });
 
   test('logs -f ends on Ctrl-C', async () => {

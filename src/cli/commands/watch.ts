@@ -93,9 +93,15 @@ export function addLogsCommand(program: Command, context: Context): void {
       ...(options.follow && { follow: true }),
       ...(options.container !== undefined && { container: options.container }),
     };
+    let isEmpty = true;
     for await (const line of context.client(options).logs(app, query, context.interrupted)) {
+      isEmpty = false;
       await context.print(options.json ? `${JSON.stringify(line)}\n` : logText(line, context));
     }
+    if (isEmpty && !context.wasInterrupted)
+      context.note(
+        `no lines: ${app} has not run lately, or has written nothing; mayfly events --app ${app} tells`,
+      );
   });
   examples(command, [
     ['', 'mayfly logs hello -f'],
