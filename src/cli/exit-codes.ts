@@ -1,5 +1,6 @@
 /** What the exit code of every command says; scripts depend on it, and `mayfly --help` shows it. */
 import { PlatformError } from '../errors.ts';
+import { inPlace } from './table.ts';
 
 export const EXIT = {
   ok: 0,
@@ -35,7 +36,7 @@ export function exitCodeOf(error: PlatformError): number {
   return EXIT.failed;
 }
 
-/** `error: …`, `hint: …`, then a line for every field at fault. */
+/** `error: …`, `hint: …`, then a line for every field at fault. What others wrote may be quoted in any of them. */
 export function renderError(error: PlatformError): string {
   const lines = [`error: ${error.message}`];
   if (error.hint !== undefined) lines.push(`hint: ${error.hint}`);
@@ -44,5 +45,5 @@ export function renderError(error: PlatformError): string {
   if (only === undefined || !error.message.includes(only.reason)) {
     for (const { field, reason } of error.fields) lines.push(`  ${field}: ${reason}`);
   }
-  return `${lines.join('\n')}\n`;
+  return `${inPlace(lines.join('\n'))}\n`;
 }

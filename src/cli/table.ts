@@ -38,6 +38,13 @@ export function oneLine(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').trim();
 }
 
+/** Makes text of several lines safe to show: colours may stay, but it must not clear the screen or move about. */
+export function inPlace(text: string): string {
+  return text.replace(/\u001b\[[0-9;]*m|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (found) =>
+    found.length > 1 ? found : '',
+  );
+}
+
 /** Cuts a text to `width` columns, with an ellipsis where something was lost. */
 export function truncate(text: string, width: number): string {
   if (displayWidth(text) <= width) return text;

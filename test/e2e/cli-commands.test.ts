@@ -291,6 +291,29 @@ describe('apps', () => {
     expect(broken.stderr).toMatch(/^error: --file stdin cannot be read: /);
   });
 
+  test('are shown with all that was said of them, and nothing that clears the screen', async () => {
+    await ok([
+      ...['apps', 'create', 'all', '--cwd', '/srv', '--read-only', '--policy', 'requestTimeoutMs=10s'],
+      ...['--policy', 'keepWarm=mon-fri 08:00-18:00 Europe/Berlin x2', '--policy', 'drainTimeoutMs=5s'],
+      ...['--policy', 'wake.ignore=/healthz,UptimeRobot', '--policy', 'wake.perMinute=3'],
+      ...['--policy', 'wake.waitingPage=true', '--', 'node', '\u001b[2J\u001b]0;owned\u0007'],
+    ]);
+    const shown = await ok(['apps', 'show', 'all'], { terminalColumns: 80, env: { ...env, NO_COLOR: '1' } });
+    expect(shown).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
+    expect(shown.split('\n')).toEqual(
+      expect.arrayContaining([
+        'command     node  [2J ]0;owned',
+        'files       read-only, but for /tmp',
+        'containers  0 always kept ready, 3 at most',
+        'kept ready  mon-fri 08:00-18:00 Europe/Berlin x2',
+        'wake        3 times a minute at most, but not by /healthz, User-Agent UptimeRobot, answered with 200, browsers are shown a page that waits',
+        'request     fails after 10s without an answer',
+        'drain       5s at most for what is in flight',
+      ]),
+    );
+    expect(await ok(['deploy', 'all'])).toBe('deployed revision 2 of all: node  [2J ]0;owned\n');
+  });
+
   test('get a new revision on deploy, with its number and what it runs', async () => {
     await ok(HELLO);
     expect(await ok(['deploy', 'hello', '--image', 'mayfly/hello:2'])).toBe(

@@ -1,6 +1,7 @@
 /** `mayfly apps …` and `mayfly deploy`: what exists, and what it is made of. */
 import type { Command } from 'commander';
 import type { AppView, CreateAppBody } from '../../coreapi/schema.ts';
+import { describeApp } from '../app-description.ts';
 import { readAppFile, withOptions } from '../app-file.ts';
 import {
   addHostOption,
@@ -17,7 +18,8 @@ import { addClientOptions, examples } from '../client-options.ts';
 import type { ClientOptions, Context } from '../context.ts';
 import { UsageError } from '../exit-codes.ts';
 import { ProgressLine } from '../progress.ts';
-import { formatAgo, formatBytes, formatDuration } from '../units.ts';
+import { oneLine } from '../table.ts';
+import { formatAgo, formatBytes } from '../units.ts';
 import { addScaleCommand } from './scale.ts';
 
 type Options = AppOptions & ClientOptions;
@@ -103,7 +105,7 @@ function addShow(apps: Command, context: Context): void {
   ).action(async (name: string, options: Options) => {
     const app = await context.client(options).getApp(name);
     if (options.json) await context.printJson(app);
-    else await context.print(describe(app, context));
+    else await context.print(lines(app, context));
   });
   examples(command, [['its policy', 'mayfly apps show hello --json | jq .policy']]);
 }
@@ -188,15 +190,6 @@ function noName(usage: string): UsageError {
   return new UsageError('the app has no name', usage);
 }
 
-function scaling({ scaling: { mode, cpuMax, memoryMaxBytes } }: AppView['policy']): string {
-  const bounds = [
-    ...(cpuMax === null ? [] : [`${cpuMax} CPU`]),
-    ...(memoryMaxBytes === null ? [] : [formatBytes(memoryMaxBytes)]),
-  ];
-  if (mode === 'off') return 'by instruction alone';
-  return `${mode} by load${bounds.length === 0 ? '' : `, up to ${bounds.join(' and ')} each`}`;
-}
-
 type ShowProgress = (progress: { status: string; currentBytes: number; totalBytes: number }) => void;
 
 async function withProgress<T>(
@@ -213,58 +206,15 @@ async function withProgress<T>(
 }
 
 function workload({ revision }: AppView): string {
-  return revision.image ?? (revision.command ?? []).join(' ');
+  return oneLine(revision.image ?? (revision.command ?? []).join(' '));
 }
 
 function reachedAt(app: AppView): string {
   return app.hosts.length > 0 ? `, reached at ${app.hosts.join(', ')}` : ', which no hostname reaches yet';
 }
 
-function describe(app: AppView, context: Context): string {
-  const { revision, policy } = app;
-  const never = (durationMs: number | null) => (durationMs === null ? 'never' : formatDuration(durationMs));
-  const rows: [string, string][] = [
-    ['name', `${app.name} (${app.id})`],
-    ['hosts', app.hosts.join(', ') || 'none'],
-    ['created', formatAgo(app.createdAtMs, context.nowMs())],
-    ['revision', `${revision.number}, deployed ${formatAgo(revision.createdAtMs, context.nowMs())}`],
-    ...(revision.image === null ? [] : ([['image', revision.image]] satisfies [string, string][])),
-    ...(revision.digest === null ? [] : ([['digest', revision.digest]] satisfies [string, string][])),
-    ...(revision.command === null
-      ? []
-      : ([['command', revision.command.join(' ')]] satisfies [string, string][])),
-    ...(revision.cwd === null ? [] : ([['folder', revision.cwd]] satisfies [string, string][])),
-    [
-      'port',
-      `${revision.port}${revision.protocol === 'h2c' ? ', HTTP/2 without TLS' : ''}${revision.probe.type === 'http' ? `, serves when ${revision.probe.path} answers` : ''}`,
-    ],
-    ...(app.needs.length > 0 ? ([['needs', app.needs.join(', ')]] satisfies [string, string][]) : []),
-    ...(app.neededBy.length > 0
-      ? ([['needed by', app.neededBy.join(', ')]] satisfies [string, string][])
-      : []),
-    ['environment', Object.keys(revision.env).join(', ') || 'none'],
-    [
-      'size',
-      `${policy.cpu} CPU, ${formatBytes(policy.memoryBytes)}${policy.grade ? ` (grade ${policy.grade})` : ''}`,
-    ],
-    ...(policy.boost.cpu === null
-      ? []
-      : ([
-          [
-            'boost',
-            `${policy.boost.cpu} CPU while it starts and ${formatDuration(policy.boost.afterReadyMs)} longer`,
-          ],
-        ] satisfies [string, string][])),
-    [
-      'containers',
-      `${policy.minReplicas} kept ready, ${policy.maxReplicas} at most${policy.spares > 0 ? `, ${policy.spares} more than load needs` : ''}`,
-    ],
-    ['scaling', scaling(policy)],
-    ['concurrency', `${policy.concurrency.target} aimed at, never more than ${policy.concurrency.limit}`],
-    ['idle', `paused after ${never(policy.idlePauseMs)}, stopped after ${never(policy.idleStopMs)}`],
-    ['lifetime', never(policy.lifetimeMs)],
-    ['start', `fails after ${formatDuration(policy.startTimeoutMs)}`],
-    ['hold', `${policy.hold.requests} requests, ${formatBytes(policy.hold.bytes)}`],
-  ];
-  return rows.map(([name, value]) => `${context.paint('dim', name.padEnd(12))}${value}\n`).join('');
+function lines(app: AppView, context: Context): string {
+  return describeApp(app, context.nowMs())
+    .map(([name, value]) => `${context.paint('dim', name.padEnd(12))}${oneLine(value)}\n`)
+    .join('');
 }

@@ -4,7 +4,7 @@ import type { ContainerView, EventView, LogLineView } from '../../coreapi/schema
 import { wholeNumber } from '../app-options.ts';
 import { addClientOptions, examples } from '../client-options.ts';
 import type { ClientOptions, Context, Style } from '../context.ts';
-import { oneLine, truncate } from '../table.ts';
+import { inPlace, oneLine, truncate } from '../table.ts';
 import { formatAge, formatAgo, formatBytes, formatDuration } from '../units.ts';
 
 export function addPsCommand(program: Command, context: Context): void {
@@ -110,12 +110,8 @@ export function addLogsCommand(program: Command, context: Context): void {
 }
 
 function logText(line: LogLineView, context: Context): string {
-  // On a terminal the app's colours may stay, but it must not clear the screen or move about.
-  const text = context.io.stdout.isTTY
-    ? line.text.replace(/\u001b\[[0-9;]*m|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (found) =>
-        found.length > 1 ? found : '',
-      )
-    : line.text;
+  // A file or a pipe gets what the app wrote.
+  const text = context.io.stdout.isTTY ? inPlace(line.text) : line.text;
   return `${context.paint('dim', clock(line.atMs))} ${text}\n`;
 }
 
