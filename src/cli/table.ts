@@ -1,6 +1,6 @@
 /**
  * Tables for people: columns aligned by spaces, no lines around them, and no wider than the terminal. Where room is
- * short, the column marked `flexible` gives way.
+ * short, the columns marked `flexible` give way, the widest first.
  */
 
 export interface Column<T> {
@@ -8,7 +8,7 @@ export interface Column<T> {
   readonly value: (row: T) => string;
   /** Numbers are easier to compare when they end at the same place. */
   readonly alignRight?: boolean;
-  /** May be cut to fit; at most one column. */
+  /** May be cut to fit. */
   readonly flexible?: boolean;
   /** Colours the cell; given after its width is known. */
   readonly paint?: (cell: string, row: T) => string;
@@ -68,11 +68,10 @@ export function renderTable<T>(
   const widths = columns.map((column, index) =>
     Math.max(displayWidth(column.title), ...cells.map((line) => displayWidth(line[index] ?? ''))),
   );
-  const flexible = columns.findIndex((column) => column.flexible);
-  if (options.width !== undefined && flexible >= 0) {
-    const others = widths.reduce((sum, width, index) => (index === flexible ? sum : sum + width), 0);
-    const room = options.width - others - GAP.length * (columns.length - 1);
-    widths[flexible] = Math.min(widths[flexible] ?? 0, Math.max(room, MIN_FLEXIBLE_WIDTH));
+  if (options.width !== undefined) {
+    const room = options.width - GAP.length * (columns.length - 1);
+    const flexible = columns.flatMap((column, index) => (column.flexible ? [index] : []));
+    narrow(widths, flexible, room);
   }
   const render = (line: readonly string[], paint: (cell: string, index: number) => string) =>
     line
@@ -94,4 +93,15 @@ export function renderTable<T>(
     render(cells[at] ?? [], (cell, index) => columns[index]?.paint?.(cell, row) ?? cell),
   );
   return [title, ...lines].map((line) => `${line}\n`).join('');
+}
+
+/** Takes from the widest of the flexible columns until all fit in the room, or none can be narrower. */
+function narrow(widths: number[], flexible: readonly number[], room: number): void {
+  let excess = widths.reduce((sum, width) => sum + width, 0) - room;
+  for (; excess > 0; excess--) {
+    const widest = Math.max(...flexible.map((index) => widths[index] ?? 0));
+    if (widest <= MIN_FLEXIBLE_WIDTH) return;
+    const index = flexible.find((one) => widths[one] === widest) ?? 0;
+    widths[index] = widest - 1;
+  }
 }

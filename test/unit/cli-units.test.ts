@@ -89,6 +89,15 @@ describe('a table', () => {
     expect(lines.every((line) => displayWidth(line) <= 40)).toBe(true);
   });
 
+  test('takes room from the wider of two columns that may be cut, and from no other', () => {
+    const two = columns.map((column, index) => (index === 0 ? { ...column, flexible: true } : column));
+    const long = [{ name: 'a-very-long-name-of-an-app', count: 3, why: 'the first request started it' }];
+    expect(renderTable(two, long, { width: 48 }).split('\n')[1]).toBe(
+      'a-very-long-name-o…      3  the first request s…',
+    );
+    expect(renderTable(two, long, { width: 10 }).split('\n')[1]).toBe('a-very-long…      3  the first r…');
+  });
+
   test('keeps its shape when a text holds line breaks or escape sequences', () => {
     const evil = [{ name: 'x\u001b[2J\ny', count: 1, why: 'ok' }];
     const lines = renderTable(columns, evil, { width: undefined }).trimEnd().split('\n');

@@ -85,7 +85,7 @@ function addList(apps: Command, context: Context): void {
         [
           { title: 'NAME', value: (app) => app.name },
           { title: 'HOSTS', value: (app) => app.hosts.join(', ') || 'none', flexible: true },
-          { title: 'RUNS', value: (app) => workload(app) },
+          { title: 'RUNS', value: (app) => workload(app), flexible: true },
           { title: 'REVISION', value: (app) => String(app.revision.number), alignRight: true },
           { title: 'CPU', value: (app) => String(app.policy.cpu), alignRight: true },
           { title: 'MEMORY', value: (app) => formatBytes(app.policy.memoryBytes), alignRight: true },
