@@ -12,6 +12,7 @@ import { PlatformError } from './errors.ts';
 import type { FieldError } from './errors.ts';
 import { LOG_LEVELS } from './log.ts';
 import type { LogLevel } from './log.ts';
+import { nearest } from './nearest.ts';
 
 export const ENGINE_CHOICES = ['auto', 'docker', 'process'] as const;
 
@@ -295,6 +296,21 @@ export function readConfig(sources: ConfigSources): UpConfig {
   if (wrong.length === 0) wrong.push(...contradictions(config));
   if (wrong.length > 0) throw refusal(wrong);
   return config;
+}
+
+/** What else the command line reads. */
+const OTHER_VARIABLES = ['MAYFLY_CONFIG', 'MAYFLY_URL', 'MAYFLY_TOKEN'];
+
+/** `MAYFLY_*` variables that set nothing, each with the one that was probably meant. */
+export function unknownVariables(env: Env): { name: string; meant: string | undefined }[] {
+  const known = [...Object.values(SETTINGS).map((setting) => setting.env), ...OTHER_VARIABLES];
+  const bare = (name: string) => name.slice('MAYFLY_'.length);
+  return Object.keys(env)
+    .filter((name) => name.startsWith('MAYFLY_') && !known.includes(name))
+    .map((name) => {
+      const meant = nearest(bare(name), known.map(bare));
+      return { name, meant: meant === undefined ? undefined : `MAYFLY_${meant}` };
+    });
 }
 
 /** What is right by itself, but not together. */

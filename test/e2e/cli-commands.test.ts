@@ -582,6 +582,15 @@ describe('up', () => {
     expect({ exitCode, dataFolder }).toEqual({ exitCode: 7, dataFolder: '/srv/mayfly' });
   });
 
+  test('names variables that set nothing, and what was probably meant', async () => {
+    const variables = { MAYFLY_PROXY_PROT: '1', MAYFLY_SEED: '7', MAYFLY_TOKEN: 'x', MAYFLY_API_PORT: '0' };
+    const { stderr } = await mayfly(['up'], { env: variables, up: () => Promise.resolve(0) });
+    expect(stderr).toBe(
+      'warning: MAYFLY_PROXY_PROT is no setting; did you mean MAYFLY_PROXY_PORT?\n' +
+        'warning: MAYFLY_SEED is no setting\n',
+    );
+  });
+
   test('is not run with a wrong one', async () => {
     const { exitCode, stderr } = await mayfly(['up', '--workers', '65'], {
       up: () => Promise.reject(new Error('it was run')),

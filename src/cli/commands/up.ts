@@ -1,7 +1,7 @@
 /** `mayfly up`: everything on one machine. Its flags are rows of src/config.ts, which says what is allowed. */
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { ENGINE_CHOICES, readConfig } from '../../config.ts';
+import { ENGINE_CHOICES, readConfig, unknownVariables } from '../../config.ts';
 import { examples } from '../client-options.ts';
 import type { Context } from '../context.ts';
 import { LOG_LEVELS } from '../../log.ts';
@@ -90,6 +90,11 @@ export function addUpCommand(program: Command, context: Context, done: (exitCode
         env: context.io.env,
         file: typeof file === 'string' ? file : undefined,
       });
+      for (const { name, meant } of unknownVariables(context.io.env)) {
+        context.note(
+          `warning: ${name} is no setting${meant === undefined ? '' : `; did you mean ${meant}?`}`,
+        );
+      }
       done(await context.io.up(config));
     });
   examples(command, [
