@@ -1,4 +1,5 @@
 /** What can be read through the API: pages of apps, revisions, containers, nodes and events, and the event stream. */
+import type { Event } from '../cmdb/records.ts';
 import type { Store } from '../cmdb/store.ts';
 import { findApp, findSpec, lookUpApp, noSuchApp, readPage, specOf } from './apps-find.ts';
 import { EventFeed, viewEvents, type Followed } from './event-feed.ts';
@@ -82,12 +83,15 @@ export class Reader {
       ...(after !== undefined && { after }),
       ...(before !== undefined && { before }),
     });
-    const last = events.at(-1);
-    const full = after !== undefined && events.length === limit;
-    return {
-      items: await viewEvents(this.#store, events),
-      next: full && last ? String(last.sequence) : null,
-    };
+    const next = after === undefined || events.length < limit ? null : await this.#nextAfter(filter, events);
+    return { items: await viewEvents(this.#store, events), next };
+  }
+
+  /** The cursor behind a full page; null where no event follows. */
+  async #nextAfter(filter: Followed, page: readonly Event[]): Promise<string | null> {
+    const after = page.at(-1)?.sequence ?? 0;
+    const more = await this.#store.listEvents({ ...filter, after, limit: 1 });
+    return more.length > 0 ? String(after) : null;
   }
 
   /**

@@ -346,7 +346,7 @@ describe('events', () => {
   });
 
   it('are read after a sequence, before one, or the newest', async () => {
-    const { client } = await startApi();
+    const { call, client } = await startApi();
     const app = await client.createApp(HELLO);
     for (let count = 0; count < 9; count++) await client.deployApp('hello');
     const sequences = async (options: object) =>
@@ -354,6 +354,9 @@ describe('events', () => {
     expect(await sequences({ limit: 3 })).toEqual([8, 9, 10]);
     expect(await sequences({ after: 2, limit: 3 })).toEqual([3, 4, 5]);
     expect(await sequences({ before: 8, limit: 3 })).toEqual([5, 6, 7]);
+    const nextAfter = async (after: number) =>
+      ((await (await call('GET', `/v1/events?after=${after}&limit=3`)).json()) as Page<unknown>).next;
+    expect([await nextAfter(6), await nextAfter(7)]).toEqual(['9', null]);
     await client.deleteApp('hello');
     expect((await client.listEvents({ app: app.id, limit: 1 }))[0]?.type).toBe('app.deleted');
   });
