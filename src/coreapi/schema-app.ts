@@ -15,6 +15,8 @@ const ENV_KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._\-/:@]*$/;
 /** Environment variables of an app. */
 export const MAX_ENV_KEYS = 256;
+/** Characters of the value of one. */
+const MAX_ENV_VALUE = 32_768;
 /** Names and values together, each with the sign between them: what a program is sure to be started with. */
 export const MAX_ENV_BYTES = 128 * 1024;
 
@@ -119,21 +121,32 @@ const envKey = z
   .regex(ENV_KEY, { error: 'an environment variable is letters, digits and underscores, not first a digit' })
   .refine((key) => key !== 'PORT', { error: 'PORT is set by Mayfly; use the field port' });
 
-const fewKeys = (env: object) => Object.keys(env).length <= MAX_ENV_KEYS;
-const tooManyKeys = { error: `at most ${String(MAX_ENV_KEYS)} variables` };
+/** Variables by name. A record would leave `__proto__` out without a word, and JavaScript has a use of its own for it. */
+function variables<V extends z.ZodType<string | null>>(value: V) {
+  const record = z.record(envKey, value);
+  return z
+    .custom<z.input<typeof record>>((input) => !Object.hasOwn(Object(input) as object, '__proto__'), {
+      path: ['__proto__'],
+      error: 'cannot be the name of an environment variable',
+    })
+    .pipe(record)
+    .refine((env) => Object.keys(env).length <= MAX_ENV_KEYS, {
+      error: `at most ${String(MAX_ENV_KEYS)} variables`,
+    });
+}
 
-const env = z
-  .record(envKey, processText(32_768))
-  .refine(fewKeys, tooManyKeys)
-  .meta({
-    description: 'Environment variables, at most 256 and 128 KiB in all. PORT is set by Mayfly.',
-    example: { GREETING: 'hi' },
-  });
+const env = variables(processText(MAX_ENV_VALUE)).meta({
+  type: 'object',
+  additionalProperties: { type: 'string', maxLength: MAX_ENV_VALUE },
+  description: 'Environment variables, at most 256 and 128 KiB in all. PORT is set by Mayfly.',
+  example: { GREETING: 'hi' },
+});
 
-const envChange = z
-  .record(envKey, processText(32_768).nullable())
-  .refine(fewKeys, tooManyKeys)
-  .meta({ description: 'Environment variables to set; null removes one; others stay.' });
+const envChange = variables(processText(MAX_ENV_VALUE).nullable()).meta({
+  type: 'object',
+  additionalProperties: { type: ['string', 'null'], maxLength: MAX_ENV_VALUE },
+  description: 'Environment variables to set; null removes one; others stay.',
+});
 
 export const probe = z
   .discriminatedUnion('type', [

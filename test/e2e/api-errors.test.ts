@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
+import { exchangeRaw } from '../support/raw-http.ts';
 import { refusal, startApi, type Api } from './api-support.ts';
 
 const HELLO = { name: 'hello', hosts: ['hello.localhost'], image: 'web:1' };
@@ -41,6 +42,7 @@ describe('a body that does not match the schema', () => {
     ],
     [{ env: { PORT: '1' } }, 'env.PORT', 'PORT is set by Mayfly; use the field port'],
     [{ env: { A: 1 } }, 'env.A', 'expected string, received number'],
+    [{ env: { ['__proto__']: '1' } }, 'env.__proto__', 'cannot be the name of an environment variable'],
     [{ probe: { type: 'http', path: 'health' } }, 'probe.path', 'must begin with / and hold no spaces'],
     [{ hots: [] }, 'hots', 'is not a field that is known here'],
     [{ policy: { cpus: 1 } }, 'policy.cpus', 'is not a field that is known here'],
@@ -235,6 +237,14 @@ describe('a request that is no good', () => {
       const problem = await refusal(api, 'GET', `/v1/apps?${query}`);
       expect(problem).toMatchObject({ status: 400, code: 'bad_request', errors: [{ field }] });
     }
+    for (const [method, path] of [
+      ['GET', '/v1/apps/x'],
+      ['GET', '/v1/grades'],
+      ['DELETE', '/v1/apps/x'],
+    ] as const) {
+      const problem = await refusal(api, method, `${path}?force=1`);
+      expect(problem).toMatchObject({ status: 400, errors: [{ field: 'force' }] });
+    }
     const both = await refusal(api, 'GET', '/v1/events?after=1&before=5');
     expect(both.errors?.[0]).toEqual({ field: 'before', reason: 'cannot be given together with after' });
     const etag = await refusal(api, 'DELETE', '/v1/apps/x', { headers: { 'if-match': 'nonsense' } });
@@ -248,6 +258,12 @@ describe('a request that is no good', () => {
     const answer = await text(socket);
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))).toMatchObject({ code: 'bad_request' });
+  });
+
+  it('a request without Host is told so', async () => {
+    const { port } = await startApi();
+    const answer = await exchangeRaw(port, 'GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n');
+    expect(answer).toMatch(/^HTTP\/1\.1 400 [^]*"code":"bad_request"/);
   });
 
   it('a header section that is too large is told so', async () => {

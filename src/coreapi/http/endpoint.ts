@@ -4,7 +4,7 @@
  */
 import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { problemView } from '../schema-views.ts';
 import type { Principal } from '../tokens.ts';
 
@@ -50,6 +50,9 @@ export interface Endpoint<R extends RequestSchemas> {
   readonly handle: (input: Input<R>) => Response | Promise<Response>;
 }
 
+/** Unless a route says which it takes. */
+const noQuery = z.strictObject({});
+
 export function addEndpoint<R extends RequestSchemas>(api: Api, endpoint: Endpoint<R>): void {
   const { method, path, summary, description, tag, open = false, request, responses, handle } = endpoint;
   const body = request?.body ?? request?.optionalBody;
@@ -62,7 +65,7 @@ export function addEndpoint<R extends RequestSchemas>(api: Api, endpoint: Endpoi
     ...(!open && { security: [{ bearer: [] }] }),
     request: {
       ...(request?.params && { params: request.params }),
-      ...(request?.query && { query: request.query as z.ZodObject }),
+      query: (request?.query ?? noQuery) as z.ZodObject,
       ...(request?.headers && { headers: request.headers }),
       ...(body && {
         body: { content: { 'application/json': { schema: body } }, required: request?.body !== undefined },

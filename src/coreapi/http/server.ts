@@ -70,6 +70,7 @@ export async function startCoreApi(options: CoreApiServerOptions): Promise<CoreA
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: 1_000,
+    requireHostHeader: false, // the listener refuses it as well, with a problem document
   });
   server.maxConnections = MAX_CONNECTIONS;
   if (refuseFrom) refuseConnections(server, refuseFrom);
