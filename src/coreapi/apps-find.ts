@@ -97,3 +97,31 @@ export function noSuchApp(nameOrId: string): PlatformError {
     hint: 'GET /v1/apps (mayfly apps list) names those there are',
   });
 }
+
+/** Generations (RFC 9110, section 13.1); `*`: any, of an app that is there. */
+export type Generations = '*' | readonly number[];
+
+export interface Preconditions {
+  /** The change may be made on these alone. */
+  readonly ifMatch?: Generations | undefined;
+  /** The change may not be made on these. */
+  readonly ifNoneMatch?: Generations | undefined;
+}
+
+/** Errors: `precondition_failed`. */
+export function requireMatch(
+  app: App | undefined,
+  name: string,
+  { ifMatch, ifNoneMatch }: Preconditions,
+): void {
+  const isAt = (generations: Generations) =>
+    app !== undefined && (generations === '*' || generations.includes(app.generation));
+  const excluded =
+    (ifMatch !== undefined && !isAt(ifMatch) && 'If-Match does not name') ||
+    (ifNoneMatch !== undefined && isAt(ifNoneMatch) && 'If-None-Match rules out');
+  if (!excluded) return;
+  const state = app ? `is at generation ${app.generation}` : 'does not exist';
+  throw new PlatformError('precondition_failed', `app ${name} ${state}, which ${excluded}`, {
+    hint: 'read it again and decide on what it is now',
+  });
+}

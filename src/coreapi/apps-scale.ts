@@ -1,6 +1,6 @@
 /** A size by force: an instruction of a person, within the app's policy, the tenant's quota and the nodes' room. */
 import type { Store } from '../cmdb/store.ts';
-import { findApp } from './apps-find.ts';
+import { findApp, requireMatch, type Preconditions } from './apps-find.ts';
 import { describeScale } from './decisions/scale.ts';
 import { findGrade } from './grades.ts';
 import type { Scaling } from './scaling.ts';
@@ -16,9 +16,16 @@ export class AppScaling {
     this.#scaling = scaling;
   }
 
-  /** Errors: `not_found`, `unknown_grade`, and those of `CoreApi.scale`. */
-  async scale(principal: Principal, nameOrId: string, body: ScaleBody): Promise<ScaleView> {
-    const { id, name } = await findApp(this.#store, principal, nameOrId);
+  /** Errors: `not_found`, `precondition_failed`, `unknown_grade`, and those of `CoreApi.scale`. */
+  async scale(
+    principal: Principal,
+    nameOrId: string,
+    body: ScaleBody,
+    preconditions: Preconditions = {},
+  ): Promise<ScaleView> {
+    const app = await findApp(this.#store, principal, nameOrId);
+    requireMatch(app, app.name, preconditions);
+    const { id, name } = app;
     const { grade, ...figures } = body;
     const size = grade === undefined ? undefined : await findGrade(this.#store, grade, 'grade');
     const { changed, from, to, directions } = await this.#scaling.scale({

@@ -17,7 +17,7 @@ import {
 } from './apps-change.ts';
 import { changedContent, contentOf, imageToResolve, wholeContent, type ImageFound } from './apps-content.ts';
 import { resolveNeeds, type Needs } from './apps-needs.ts';
-import { findApp, findSpec, lookUpApp } from './apps-find.ts';
+import { findApp, findSpec, lookUpApp, requireMatch, type Preconditions } from './apps-find.ts';
 import { resolvePolicy } from './apps-policy.ts';
 import type { AppSpec, NodeGateway } from './core-api.ts';
 import { findGrade } from './grades.ts';
@@ -33,12 +33,8 @@ export interface PullProgress {
   readonly totalBytes: number;
 }
 
-/** The generations a change may be made on (If-Match); `*`: any, but the app must be there. */
-export type IfMatch = '*' | readonly number[];
-
-export interface ChangeOptions {
+export interface ChangeOptions extends Preconditions {
   readonly signal: AbortSignal;
-  readonly ifMatch?: IfMatch | undefined;
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
@@ -88,7 +84,7 @@ export class Apps {
       const app = await lookUpApp(this.#store, principal, nameOrId);
       const name = app?.name ?? nameOrId;
       checkName(name, body.name);
-      requireMatch(app, name, options.ifMatch);
+      requireMatch(app, name, options);
       const draft = await this.#wholeDraft(body, images, { principal, name, app });
       if (!app) return { ...(await this.#createUnlessThere(principal, name, draft)), created: true };
       const current = await findSpec(this.#store, principal, app.id);
@@ -112,10 +108,10 @@ export class Apps {
   }
 
   /** Errors: `not_found`, `precondition_failed`, `app_needed`. */
-  delete(principal: Principal, nameOrId: string, ifMatch?: IfMatch): Promise<void> {
+  delete(principal: Principal, nameOrId: string, preconditions: Preconditions = {}): Promise<void> {
     return retryConflicts(async () => {
       const app = await findApp(this.#store, principal, nameOrId);
-      requireMatch(app, app.name, ifMatch);
+      requireMatch(app, app.name, preconditions);
       await this.#store.commit(await planDelete(this.#store, app, this.#clock.nowMs()));
     });
   }
@@ -126,11 +122,11 @@ export class Apps {
     body: PatchAppBody,
     options: ChangeOptions & { deploy: boolean },
   ): Promise<AppSpec> {
-    const { deploy, ifMatch } = options;
+    const { deploy } = options;
     const images = this.#images(options);
     return retryConflicts(async () => {
       const current = await findSpec(this.#store, principal, nameOrId);
-      requireMatch(current.app, current.app.name, ifMatch);
+      requireMatch(current.app, current.app.name, options);
       const before = contentOf(current.revision);
       const image = imageToResolve(body, before.workload, deploy);
       const content = changedContent(body, before, image === undefined ? undefined : await images(image));
@@ -244,15 +240,6 @@ function checkName(name: string, inBody: string | undefined): void {
     refuse('must be a DNS label: 1 to 63 lower-case letters, digits and inner hyphens');
   if (inBody !== undefined && inBody !== name)
     refuse(`must be ${name}, as in the path: an app cannot be renamed`);
-}
-
-function requireMatch(app: App | undefined, name: string, ifMatch: IfMatch | undefined): void {
-  if (ifMatch === undefined) return;
-  if (app && (ifMatch === '*' || ifMatch.includes(app.generation))) return;
-  const state = app ? `is at generation ${app.generation}` : 'does not exist';
-  throw new PlatformError('precondition_failed', `app ${name} ${state}, which If-Match does not name`, {
-    hint: 'read it again and decide on what it is now',
-  });
 }
 
 /** What a workload runs, in a word. */

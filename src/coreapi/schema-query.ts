@@ -70,21 +70,24 @@ export const logQuery = z.strictObject({
   container: text('A container of the app; the newest unless told.'),
 });
 
-/** `*`, or entity tags such as `"3"`: the generations that a change may be made on (RFC 9110, section 13.1.1). */
-export const ifMatchHeaders = z.object({
-  'if-match': z
+/** `*`, or entity tags such as `"3"`: generations (RFC 9110, section 13.1). */
+const entityTags = (description: string, example: string) =>
+  z
     .string()
     .max(200)
     .regex(/^(\*|"\d{1,15}"( *, *"\d{1,15}")*)$/, {
       error: 'must be * or a generation in quotes, such as "3"',
     })
-    .transform((text) => (text === '*' ? text : (text.match(/\d+/g) ?? []).map(Number)))
+    .transform((tags): '*' | number[] => (tags === '*' ? tags : (tags.match(/\d+/g) ?? []).map(Number)))
     .optional()
-    .meta({
-      type: 'string',
-      description: 'Only if the app is at this generation (its ETag).',
-      example: '"3"',
-    }),
+    .meta({ type: 'string', description, example });
+
+export const ifMatchHeaders = z.object({
+  'if-match': entityTags('Only if the app is at this generation (its ETag).', '"3"'),
+});
+
+export const putHeaders = ifMatchHeaders.extend({
+  'if-none-match': entityTags('Only if the app is not at this generation; *: only if there is none.', '*'),
 });
 
 export interface PageOptions {

@@ -129,6 +129,15 @@ describe('PUT', () => {
     expect((await client.getApp('hello')).generation).toBe(1);
   });
 
+  it('with If-None-Match: * creates, and changes nothing that is there', async () => {
+    const { call, client } = await startApi();
+    const put = (port: number) =>
+      call('PUT', '/v1/apps/hello', { body: { ...HELLO, port }, headers: { 'if-none-match': '*' } });
+    const answers = await Promise.all([put(81), put(82), put(83)]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 412, 412]);
+    expect((await client.getApp('hello')).generation).toBe(1);
+  });
+
   it('lets a host move to another app once it is given up', async () => {
     const { client } = await startApi();
     await client.createApp(HELLO);
@@ -194,6 +203,15 @@ describe('PATCH', () => {
     expect((await patch('"7"')).status).toBe(412);
     const done = await patch('"1"');
     expect([done.status, done.headers.get('etag')]).toEqual([200, '"2"']);
+    for (const [path, body] of [
+      ['scale', { replicas: 2 }],
+      ['deploy', {}],
+    ] as const) {
+      const act = (etag: string) =>
+        call('POST', `/v1/apps/hello/${path}`, { body, headers: { 'if-match': etag } });
+      expect((await act('"1"')).status).toBe(412);
+      expect((await act('"2"')).status).not.toBe(412);
+    }
     await expect(client.deleteApp('hello', { ifGeneration: 1 })).rejects.toMatchObject({
       code: 'precondition_failed',
     });

@@ -2,7 +2,7 @@
 import type { Apps, ChangeOptions } from '../apps.ts';
 import type { AppSpec } from '../core-api.ts';
 import { createAppBody, deployBody, patchAppBody, putAppBody } from '../schema-app.ts';
-import { appParams, ifMatchHeaders } from '../schema-query.ts';
+import { appParams, ifMatchHeaders, putHeaders } from '../schema-query.ts';
 import { appView, changeLine } from '../schema-views.ts';
 import { viewApp } from '../views.ts';
 import { addEndpoint, json, lines, type Api, type ApiContext } from './endpoint.ts';
@@ -59,11 +59,15 @@ export function addAppRoutes(api: Api, apps: Apps, streams: NdjsonOptions): void
     tag: TAG,
     summary: 'Make an app what the body says',
     description: `Creates it where there is none. The same body twice changes nothing. ${STREAMS}`,
-    request: { params: appParams, headers: ifMatchHeaders, body: putAppBody },
+    request: { params: appParams, headers: putHeaders, body: putAppBody },
     responses: { 200: answer, 201: json(appView, 'The app that was created') },
     handle: ({ c, principal, params, headers, body }) =>
       change(c, (options) =>
-        apps.put(principal, params.name, body, { ...options, ifMatch: headers['if-match'] }),
+        apps.put(principal, params.name, body, {
+          ...options,
+          ifMatch: headers['if-match'],
+          ifNoneMatch: headers['if-none-match'],
+        }),
       ),
   });
 
@@ -87,10 +91,12 @@ export function addAppRoutes(api: Api, apps: Apps, streams: NdjsonOptions): void
     tag: TAG,
     summary: 'Give an app a new revision',
     description: `Running containers are replaced without a failed request. ${STREAMS}`,
-    request: { params: appParams, optionalBody: deployBody },
+    request: { params: appParams, headers: ifMatchHeaders, optionalBody: deployBody },
     responses: { 200: answer },
-    handle: ({ c, principal, params, body }) =>
-      change(c, (options) => apps.deploy(principal, params.name, body, options)),
+    handle: ({ c, principal, params, headers, body }) =>
+      change(c, (options) =>
+        apps.deploy(principal, params.name, body, { ...options, ifMatch: headers['if-match'] }),
+      ),
   });
 
   addEndpoint(api, {
@@ -102,7 +108,7 @@ export function addAppRoutes(api: Api, apps: Apps, streams: NdjsonOptions): void
     request: { params: appParams, headers: ifMatchHeaders },
     responses: { 204: { description: 'It is gone' } },
     handle: async ({ c, principal, params, headers }) => {
-      await apps.delete(principal, params.name, headers['if-match']);
+      await apps.delete(principal, params.name, { ifMatch: headers['if-match'] });
       return c.body(null, 204);
     },
   });
