@@ -124,7 +124,14 @@ describe('load', () => {
     expect(load({ replicas: 1 }, { ...grown, nowMs: 1_060_000 }).action).toBe('change');
     const shrunk = { awake: 1, size: { replicas: 1, changedAtMs: { in: 1_000_000 } } };
     expect(load({ replicas: 2 }, { ...shrunk, nowMs: 1_000_001 }).action).toBe('change');
-    expect(cooledAtMs(policy(), size({ changedAtMs: { up: 5, down: 9 } }), 'down')).toBe(60_009);
+    expect(cooledAtMs(policy(), size({ changedAtMs: { up: 5, down: 9 } }), 'down', 10)).toBe(60_009);
+  });
+
+  it('waits for nothing that happened later than now, by a clock that was put right since', () => {
+    const ahead = { awake: 2, size: { replicas: 2, changedAtMs: { out: 2_000_000, in: 900_000 } } };
+    expect(load({ replicas: 3 }, { ...ahead, nowMs: 1_000_000 }).action).toBe('change');
+    expect(load({ replicas: 1 }, { ...ahead, nowMs: 1_000_000 }).action).toBe('change');
+    expect(load({ replicas: 1 }, { ...ahead, nowMs: 900_001 })).toMatchObject({ because: 'cooldown' });
   });
 
   it('gets the one part of its wish while the other cools', () => {

@@ -123,20 +123,24 @@ function permitted(
   const isWide = direction === 'out' || direction === 'in';
   if (mode !== 'up-then-out' && mode !== (isWide ? 'out' : 'up'))
     return { may: false, why: { because: 'mode' } };
-  const notBeforeMs = cooledAtMs(policy, size, direction);
+  const notBeforeMs = cooledAtMs(policy, size, direction, nowMs);
   if (nowMs < notBeforeMs) return { may: false, why: { because: 'cooldown', notBeforeMs } };
   return { may: true };
 }
 
-/** To shrink right after growing would be flapping; to grow again after shrinking is what a crowd needs. */
+/**
+ * To shrink right after growing would be flapping; to grow again after shrinking is what a crowd needs. What seems to have
+ * happened later than now was noted by a clock that was ahead, and holds nothing back.
+ */
 export function cooledAtMs(
   { cooldownMs }: Pick<Policy, 'cooldownMs'>,
   { changedAtMs }: Pick<Size, 'changedAtMs'>,
   direction: ScaleDirection,
+  nowMs: number,
 ): number {
   const growth = direction === 'in' ? changedAtMs.out : direction === 'down' ? changedAtMs.up : undefined;
-  const lastAtMs = Math.max(changedAtMs[direction] ?? -Infinity, growth ?? -Infinity);
-  return lastAtMs + cooldownMs[direction];
+  const stamps = [changedAtMs[direction] ?? -Infinity, growth ?? -Infinity];
+  return Math.max(-Infinity, ...stamps.filter((atMs) => atMs <= nowMs)) + cooldownMs[direction];
 }
 
 function bounds(
