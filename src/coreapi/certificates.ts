@@ -19,8 +19,8 @@ import type { Principal } from './tokens.ts';
 
 /** Certificates of one app. */
 export const MAX_CERTIFICATES = 20;
-/** Names that one certificate is shown for. */
-const MAX_SERVED_NAMES = 200;
+/** Names that one certificate may be for. */
+export const MAX_NAMES = 200;
 
 /** A certificate with the names it is shown for now: those of its own that lead to its app. */
 export interface ServedCertificate {
@@ -39,7 +39,7 @@ export class AppCertificates {
 
   /**
    * Makes the app's certificate of that name what the body says. Errors: `not_found` (the app), `invalid_body` (with the field:
-   * not a certificate, not its key, expired, for none of the app's hosts), `quota_exceeded`.
+   * not a certificate, not its key, expired, for too many hosts or none of the app's), `quota_exceeded`.
    */
   put(
     principal: Principal,
@@ -110,7 +110,9 @@ export class AppCertificates {
     const facts = readOrRefuse(body);
     const nowMs = this.#clock.nowMs();
     if (facts.expiresAtMs <= nowMs) throw refused('chain', 'has expired');
-    if (facts.names.length === 0) throw refused('chain', 'is for no hostname');
+    const { length } = facts.names;
+    if (length === 0) throw refused('chain', 'is for no hostname');
+    if (length > MAX_NAMES) throw refused('chain', `is for ${length} hostnames; ${MAX_NAMES} are the most`);
     return facts;
   }
 
@@ -169,7 +171,7 @@ export function coveredNames({ hosts }: Pick<App, 'hosts'>, names: readonly stri
       )
         found.add(host.startsWith('*.') ? name : host);
     }
-  return [...found].slice(0, MAX_SERVED_NAMES);
+  return [...found];
 }
 
 /** Where it is shown: of those names the ones that lead to the app. A name below its wildcard may be another app's. */

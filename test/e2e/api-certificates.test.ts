@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { openSqliteStore } from '../../src/cmdb/sqlite.ts';
 import { CertificateFeed } from '../../src/coreapi/certificate-feed.ts';
 import type { FedCertificate, FedChange } from '../../src/coreapi/certificate-feed.ts';
-import { MAX_CERTIFICATES, coveredNames } from '../../src/coreapi/certificates.ts';
+import { MAX_CERTIFICATES, MAX_NAMES, coveredNames } from '../../src/coreapi/certificates.ts';
 import { systemClock } from '../../src/clock.ts';
 import { silentLog } from '../../src/log.ts';
 import { makePair } from '../support/certificates.ts';
@@ -101,6 +101,21 @@ describe('a certificate of an app', () => {
     expect(problem).toMatchObject({
       code: 'invalid_body',
       errors: [{ field: 'chain', reason: 'has expired' }],
+    });
+  });
+
+  it('that is for more names than a bound is refused, instead of shown for some of them', async () => {
+    const api = await withShop();
+    const names = Array.from({ length: MAX_NAMES }, (_, index) => `n${index}.shop.example`);
+    const [most, tooMany] = await Promise.all([
+      makePair(['shop.example', ...names.slice(1)]),
+      makePair(['shop.example', ...names]),
+    ]);
+    await api.client.putCertificate('shop', 'main', body(most));
+    const problem = await refusal(api, 'PUT', '/v1/apps/shop/certificates/main', { body: body(tooMany) });
+    expect(problem).toMatchObject({
+      code: 'invalid_body',
+      errors: [{ field: 'chain', reason: 'is for 201 hostnames; 200 are the most' }],
     });
   });
 
