@@ -62,7 +62,7 @@ export async function withBaselineImage<T>(use: (baseline: Baseline) => Promise<
         Image: image.digest,
         Env: [`PORT=${port}`],
         Labels: { [key]: value },
-        HostConfig: { ...limitsOf({ cpu, memoryBytes, pidsMax: 512 }), NetworkMode: network },
+        HostConfig: { ...limitsOf({ cpu, memoryBytes, pidsMax: 512 }, Infinity), NetworkMode: network },
       });
       try {
         const createdMs = performance.now();

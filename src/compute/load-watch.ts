@@ -93,7 +93,8 @@ export class LoadWatch {
         extent: { replicas: wantedReplicas(policy, size, isAwake), cpu, memoryBytes },
         ready: containers.length,
         starting,
-        machine: context.capacity,
+        // What a node gives away is more than its machine has; one container cannot use more than that.
+        machine: { ...context.capacity, cpu: context.limits.cores },
       },
     );
     if (!wish) return;

@@ -41,7 +41,8 @@ describe.skipIf(missing !== undefined)(`a container of the docker engine ${missi
     started.push(spec.containerId);
     await until('it to listen', () => reachable(address));
     const engineId = await engineIdOf(spec.containerId);
-    return { ...address, engineId, exec: (...command: string[]) => execIn(engineId, command) };
+    const { containerId } = spec;
+    return { ...address, containerId, engineId, exec: (...command: string[]) => execIn(engineId, command) };
   }
 
   it('cannot connect to one of another app, although both are served', async () => {
@@ -82,6 +83,16 @@ describe.skipIf(missing !== undefined)(`a container of the docker engine ${missi
       MemorySwap: 128 * 1024 * 1024,
       RestartPolicy: { Name: 'no' },
     });
+  });
+
+  it('that may have more CPU than the machine has gets what there is, also while it runs', async () => {
+    const { resources } = imageSpec(harness.image);
+    const { containerId } = await serve({ resources: { ...resources, cpu: 1_000 } });
+    const cores = (await dockerJson<{ NCPU: number }>('GET', '/info')).NCPU;
+    expect((await engine.inspect(containerId))?.resources.cpu).toBe(cores);
+    await engine.updateResources(containerId, { ...resources, cpu: 0.5 });
+    await engine.updateResources(containerId, { ...resources, cpu: 1_000 });
+    expect((await engine.inspect(containerId))?.resources.cpu).toBe(cores);
   });
 
   it('is ended for using more memory than it may, and that is said', async () => {

@@ -139,6 +139,7 @@ export class World {
     const core = createCore({ store: life.port(this.store), clock, random: () => 0.5 });
     const agent = await Agent.open({
       node: { ...NODE, capacity: this.#capacity },
+      limits: { cores: this.#capacity.cpu },
       engine: life.port(engine),
       core,
       readiness: simulatedReadiness(engine, clock),

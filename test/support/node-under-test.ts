@@ -83,12 +83,9 @@ export class NodeUnderTest {
     this.engine = engine;
     const readiness = simulatedReadiness({ listening }, clock);
     this.core = createCore({ store: this.#unreliable(this.store), clock, random: () => 0.5 });
+    const { capacity = { cpu: 8, memoryBytes: 8 * 2 ** 30 }, limits } = this.#options;
     this.agent = await Agent.open({
-      node: {
-        nodeId: NODE_ID,
-        name: 'test',
-        capacity: this.#options.capacity ?? { cpu: 8, memoryBytes: 8 * 2 ** 30 },
-      },
+      node: { nodeId: NODE_ID, name: 'test', capacity },
       engine: hooked(engine, () => this.hooks),
       core: this.core,
       readiness: {
@@ -100,7 +97,7 @@ export class NodeUnderTest {
       },
       clock,
       log: silentLog,
-      ...(this.#options.limits && { limits: this.#options.limits }),
+      limits: { cores: capacity.cpu, ...limits },
     });
     this.agent.attach(this.#ear());
     this.dispatcher = new Dispatcher({ control: this.agent, clock });

@@ -28,7 +28,7 @@ describe('the variables that say where the needs of an app are', () => {
       resources: { cpu: 1, memoryBytes: 1, pidsMax: 1 },
     } as const;
     const env = { MAYFLY_NEED_DB_URL: 'http://db.example:7080', MAYFLY_NEED_DB_HOST: 'db.example' };
-    const { Env } = createBody('node_1', spec, 'sandbox', { env, hostsPath: '/hosts' });
+    const { Env } = createBody('node_1', spec, 'sandbox', { env, hostsPath: '/hosts' }, 2);
     expect(Env).toEqual([
       'MAYFLY_NEED_DB_URL=http://elsewhere.example',
       'MAYFLY_NEED_DB_HOST=db.example',

@@ -41,7 +41,7 @@ export async function startByHand({ image, haproxy, core, signal }: ByHandOption
     const container = await api.create({
       Image: image,
       Labels: { 'mayfly.bench': id },
-      HostConfig: { ...limitsOf(SIZE), NetworkMode: network },
+      HostConfig: { ...limitsOf(SIZE, Infinity), NetworkMode: network },
     });
     await api.start(container);
     const host = (await api.inspect(container)).NetworkSettings.Networks[network]?.IPAddress ?? '';

@@ -123,6 +123,11 @@ export class DockerApi {
     return { version: answer.Version, arch: answer.Arch };
   }
 
+  /** How many CPUs the engine can give. */
+  async cores(): Promise<number> {
+    return ((await this.#call(() => this.#docker.info())) as { NCPU: number }).NCPU;
+  }
+
   inspectImage(name: string): Promise<ImageDetails> {
     // Not image.inspect(), which cannot be aborted.
     return this.#call((abortSignal) =>

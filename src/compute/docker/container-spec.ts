@@ -34,9 +34,10 @@ export const CONFINED = {
   RestartPolicy: { Name: 'no' },
 } as const;
 
-export function limitsOf({ cpu, memoryBytes, pidsMax }: Resources) {
+/** `cores`: what the engine has. It refuses a limit above that, which would limit nobody. */
+export function limitsOf({ cpu, memoryBytes, pidsMax }: Resources, cores: number) {
   return {
-    NanoCpus: Math.round(cpu * 1e9),
+    NanoCpus: Math.round(Math.min(cpu, cores) * 1e9),
     CpuShares: cpuShares(cpu),
     Memory: memoryBytes,
     // Memory and swap together: the same, so no swap.
@@ -69,6 +70,7 @@ export function createBody(
   spec: StartSpec,
   sandboxId: string,
   way: Way | undefined,
+  cores: number,
 ): CreateBody {
   const { digest, command } = imageOf(spec.workload);
   const env = { ...way?.env, ...spec.env, PORT: String(spec.port) };
@@ -90,7 +92,7 @@ export function createBody(
     HostConfig: {
       ...CONFINED,
       SecurityOpt: [...CONFINED.SecurityOpt],
-      ...limitsOf(spec.resources),
+      ...limitsOf(spec.resources, cores),
       CapAdd: CAPABILITIES,
       NetworkMode: joining(sandboxId),
       ...(way && {

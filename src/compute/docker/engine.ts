@@ -111,6 +111,8 @@ class Driver implements DockerEngine {
   readonly #starts: Starts;
   readonly #recovery: Recovery;
   readonly #way: WayToNeeds | undefined;
+  /** How many CPUs the engine has; known after `prepare`. */
+  #cores = Infinity;
   #closed = false;
 
   constructor(options: DockerEngineOptions) {
@@ -147,6 +149,7 @@ class Driver implements DockerEngine {
       occupancy: this.#occupancy,
       lives: this.#exits.lives,
       way: this.#way,
+      cores: () => this.#cores,
       onEnded: (life) => this.#exits.tell(life),
       onError,
     });
@@ -174,6 +177,7 @@ class Driver implements DockerEngine {
   async prepare(): Promise<void> {
     this.#assertOpen();
     await this.#sandboxes.prepare();
+    this.#cores = await this.#api.cores();
     await this.#watch.start();
     await this.#recovery.run();
     if (this.#way) await this.#way.prepare(new Set(await this.#ownIds()));
@@ -244,13 +248,15 @@ class Driver implements DockerEngine {
   async updateResources(containerId: string, resources: Resources): Promise<void> {
     await this.#setYields(containerId, false);
     try {
-      await this.#api.update(this.#name(containerId), limitsOf(resources));
+      await this.#api.update(this.#name(containerId), limitsOf(resources, this.#cores));
     } catch (thrown) {
       if (isFailure(thrown, 404)) throw unknown(containerId);
       if (!isFailure(thrown)) throw thrown;
       throw new PlatformError('unsupported', `Docker cannot resize ${containerId}: ${thrown.message}`, {
         cause: thrown,
-        hint: 'A container cannot be given less memory than it uses; a new one can.',
+        ...(/memory/i.test(thrown.message) && {
+          hint: 'A container cannot be given less memory than it uses; a new one can.',
+        }),
       });
     }
   }

@@ -27,6 +27,8 @@ export interface StartsOptions {
   readonly lives: Lives;
   /** Undefined: containers have no way to the apps that they need. */
   readonly way: WayToNeeds | undefined;
+  /** How many CPUs the engine has. */
+  readonly cores: () => number;
   /** It was started, and has ended before the engine said so. */
   readonly onEnded: (life: Life) => void;
   readonly onError: (error: unknown) => void;
@@ -88,13 +90,13 @@ export class Starts {
   }
 
   async #startIn(sandbox: Sandbox, { spec, signal, beganMs }: Attempt): Promise<Started> {
-    const { api, nodeId, clock, pool, occupancy, lives, onEnded } = this.#options;
+    const { api, nodeId, clock, pool, occupancy, lives, cores, onEnded } = this.#options;
     const { containerId } = spec;
     const name = containerName(nodeId, containerId);
     let engineId: string;
     try {
       const way = this.#options.way?.lay(spec, sandbox);
-      engineId = await api.create(createBody(nodeId, spec, sandbox.id, way));
+      engineId = await api.create(createBody(nodeId, spec, sandbox.id, way, cores()));
     } catch (thrown) {
       if (isFailure(thrown)) pool.retire(sandbox);
       else this.#doubtful.set(name, sandbox);
