@@ -50,7 +50,7 @@ export interface Endpoint<R extends RequestSchemas> {
   readonly handle: (input: Input<R>) => Response | Promise<Response>;
 }
 
-/** Unless a route says which it takes. */
+/** Unless a route says which it takes. Open ones take any: what asks for a server's health may add one to pass by caches. */
 const noQuery = z.strictObject({});
 
 export function addEndpoint<R extends RequestSchemas>(api: Api, endpoint: Endpoint<R>): void {
@@ -65,7 +65,7 @@ export function addEndpoint<R extends RequestSchemas>(api: Api, endpoint: Endpoi
     ...(!open && { security: [{ bearer: [] }] }),
     request: {
       ...(request?.params && { params: request.params }),
-      query: (request?.query ?? noQuery) as z.ZodObject,
+      query: (request?.query ?? (open ? z.looseObject({}) : noQuery)) as z.ZodObject,
       ...(request?.headers && { headers: request.headers }),
       ...(body && {
         body: { content: { 'application/json': { schema: body } }, required: request?.body !== undefined },
