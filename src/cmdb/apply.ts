@@ -74,6 +74,12 @@ export function applyOperations(tables: Tables, operations: readonly Operation[]
         tables.appendChange({ op: 'delete', kind, id });
         break;
       }
+      case 'expect': {
+        const { kind, id, ifGeneration } = operation;
+        if (ifGeneration > 0) expectRecord(tables, kind, id, ifGeneration);
+        else if (tables.get(kind, id)) throw idExists(kind, id);
+        break;
+      }
       case 'event': {
         const sequence = tables.appendEvent(operation.event);
         tables.appendChange({ op: 'event', kind: 'event', id: String(sequence) });

@@ -15,7 +15,8 @@ export function mustSurvivePowerLoss(operations: readonly Operation[]): boolean 
 }
 
 function isDefinition(operation: Operation): boolean {
-  if (operation.op === 'event' || operation.kind === 'container' || operation.kind === 'size') return false;
+  if (operation.op === 'event' || operation.op === 'expect') return false;
+  if (operation.kind === 'container' || operation.kind === 'size') return false;
   if (operation.op === 'update' && operation.kind === 'node') {
     return operation.claims !== undefined || !isObserved(operation.set);
   }

@@ -27,6 +27,8 @@ export type Operation =
       };
     }[Kind]
   | { op: 'delete'; kind: Kind; id: string; ifGeneration?: number }
+  /** Changes nothing, and nobody hears of it: what the commit was decided on has to be as it was; 0: not there. */
+  | { op: 'expect'; kind: Kind; id: string; ifGeneration: number }
   | { op: 'event'; event: Omit<Event, 'sequence'> };
 
 /** The fields records can be listed by. */
@@ -85,7 +87,7 @@ export interface Store {
   /**
    * Applies all operations or none; when it resolves they survive kill -9 of this process.
    * Returns the revision after it. Errors: `conflict` (a generation differs, an id exists already), `not_found` (the
-   * record to update or delete is not there; with `ifGeneration` on a missing record too), `name_taken` (a claim that
+   * record to update, delete or expect is not there; with `ifGeneration` on a missing record too), `name_taken` (a claim that
    * another record holds, or on a host that overlaps another tenant's; the message and `fields[0].field` carry the claim
    * that is in the way), `store_unavailable`.
    * Claims are taken after all operations have let go of theirs: their order within the commit does not matter.

@@ -128,7 +128,9 @@ export async function planDelete(store: Store, app: App, nowMs: number): Promise
     { op: 'delete', kind: 'app', id: app.id, ifGeneration: app.generation },
     ...revisions.map(({ id }): Operation => ({ op: 'delete', kind: 'revision', id })),
     ...certificates.map(({ id }): Operation => ({ op: 'delete', kind: 'certificate', id })),
-    ...(size ? [{ op: 'delete', kind: 'size', id: size.id } satisfies Operation] : []),
+    size
+      ? { op: 'delete', kind: 'size', id: size.id }
+      : { op: 'expect', kind: 'size', id: app.id, ifGeneration: 0 },
     ...(await needsOperations(store, self, app.needs ?? [], { needs: [], looked: [] })),
     event('app.deleted', app.id, nowMs, reason, { revisions: revisions.length }),
   ];

@@ -100,6 +100,8 @@ export class Scaling {
         ? { op: 'create', kind: 'size', record }
         : { op: 'update', kind: 'size', id: app.id, ifGeneration: generation, set: fields };
     await this.#store.commit([
+      // Of an app that is deleted meanwhile no size is left behind.
+      { op: 'expect', kind: 'app', id: app.id, ifGeneration: app.generation },
       write,
       this.#event('scale.decided', app.id, `${describeScale(from, to)}: ${reason}`, {
         by,

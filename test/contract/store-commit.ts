@@ -86,6 +86,20 @@ export function commitContract(open: OpenStore): void {
     expect(await store.get('tenant', 'ten_1')).toMatchObject({ name: '100', generation: 101 });
   });
 
+  it('fails where what it expects has changed, and changes nothing by expecting', async () => {
+    const store = await open();
+    await store.commit([createTenant('ten_1')]);
+    const expecting = (id: string, ifGeneration: number) =>
+      store.commit([{ op: 'expect', kind: 'tenant', id, ifGeneration }, event()]);
+    expect(await expecting('ten_1', 1)).toBe(2);
+    expect(await expecting('ten_2', 0)).toBe(3);
+    expect(await store.get('tenant', 'ten_1')).toMatchObject({ generation: 1 });
+    await expectError('conflict', expecting('ten_1', 2));
+    await expectError('conflict', expecting('ten_1', 0));
+    await expectError('not_found', expecting('ten_2', 1));
+    expect(await store.revision()).toBe(3);
+  });
+
   it('gives a claim to one of many who want it at once', async () => {
     const store = await open();
     const wishes = Array.from({ length: 20 }, (_, i) => store.commit([createTenant(`ten_${i}`, 'the one')]));

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { openMemoryStore } from '../../src/cmdb/memory.ts';
 import type { Policy } from '../../src/cmdb/records.ts';
 import type { Operation, Store } from '../../src/cmdb/store.ts';
+import { planDelete } from '../../src/coreapi/apps-change.ts';
 import { createCore } from '../../src/coreapi/core.ts';
 import type { ScaleRequest } from '../../src/coreapi/core-api.ts';
 import { PlatformError } from '../../src/errors.ts';
@@ -53,6 +54,27 @@ async function refusal(work: Promise<unknown>): Promise<PlatformError> {
 }
 
 describe('a size', () => {
+  it('is not left behind by an app that is scaled while it is deleted', async () => {
+    const { scale, store, clock } = await setUp();
+    const operations = await planDelete(store, app(), clock.nowMs());
+    await scale({ cpu: 0.75 });
+    expect((await refusal(store.commit(operations))).code).toBe('conflict');
+    await store.commit(await planDelete(store, app(), clock.nowMs()));
+    expect(await store.list('size')).toEqual([]);
+  });
+
+  it('is not left behind by an app that is deleted while it is decided', async () => {
+    const { scale, store } = await setUp();
+    const commit = store.commit.bind(store);
+    store.commit = async (operations) => {
+      store.commit = commit;
+      await commit([{ op: 'delete', kind: 'app', id: 'app_1', ifGeneration: 1 }]);
+      return commit(operations);
+    };
+    expect((await refusal(scale({ cpu: 0.75 }))).code).toBe('not_found');
+    expect(await store.list('size')).toEqual([]);
+  });
+
   it('is recorded with its reason and moment, and told as an event with the figures', async () => {
     const { clock, scale, store, events } = await setUp();
     const first = await scale({ replicas: 2, figures: { inFlight: 41 } });
