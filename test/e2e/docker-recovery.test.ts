@@ -185,6 +185,21 @@ describe.skipIf(missing !== undefined)(`the docker engine, when something goes a
     await relay.mend();
   });
 
+  it('finds a container again whose name was changed by hand, while it runs and when it has ended', async () => {
+    const engine = await open();
+    const { id, address } = await start(engine);
+    const engineId = await engineIdOf(id);
+    await docker('POST', `/containers/${engineId}/rename?name=renamed-${harness.nodeId}`);
+    expect(await engine.inspect(id)).toMatchObject({ containerId: id, status: 'running', address });
+    expect(await engine.listOwn()).toMatchObject([{ containerId: id, status: 'running' }]);
+    await engine.stop(id, 1_000);
+    expect(await reachable(address)).toBe(false);
+    expect(await engine.inspect(id)).toMatchObject({ containerId: id, status: 'exited' });
+    await engine.remove(id);
+    expect(await containersWith(`mayfly.container=${id}`)).toEqual([]);
+    await expect(engine.pause(id)).rejects.toMatchObject({ code: 'not_found' });
+  });
+
   it('says what to do where no Docker is', async () => {
     await expect(harness.open('nowhere', { socketPath: '/nonexistent/docker.sock' })).rejects.toMatchObject({
       code: 'engine_unavailable',

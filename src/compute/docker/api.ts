@@ -240,10 +240,10 @@ export class DockerApi {
     return this.#call((abortSignal) => this.#docker.getContainer(id).inspect({ abortSignal }));
   }
 
-  /** Containers with the label (`key=value`), whatever their state. */
-  list(label: string): Promise<ContainerRow[]> {
+  /** Containers that have all of the labels (`key=value`), whatever their state. */
+  list(...label: string[]): Promise<ContainerRow[]> {
     return this.#call((abortSignal) =>
-      this.#docker.listContainers({ all: true, filters: { label: [label] }, abortSignal }),
+      this.#docker.listContainers({ all: true, filters: { label }, abortSignal }),
     );
   }
 

@@ -24,13 +24,13 @@ import type {
   Started,
 } from '../engine.ts';
 import { DockerApi, isFailure } from './api.ts';
-import type { ContainerDetails, DockerEvent } from './api.ts';
+import type { ContainerDetails, ContainerRow, DockerEvent } from './api.ts';
 import { limitsOf } from './container-spec.ts';
 import { describe, hasProcess } from './describe.ts';
 import { EventWatch } from './event-watch.ts';
 import { Exits } from './exits.ts';
 import { resolveImage } from './images.ts';
-import { LABEL, containerName, ofNode } from './labels.ts';
+import { LABEL, ofContainer, ofNode } from './labels.ts';
 import { LogReader } from './log-reader.ts';
 import { Occupancy } from './occupancy.ts';
 import { Recovery } from './recovery.ts';
@@ -180,7 +180,9 @@ class Driver implements DockerEngine {
     this.#cores = await this.#api.cores();
     await this.#watch.start();
     await this.#recovery.run();
-    if (this.#way) await this.#way.prepare(new Set(await this.#ownIds()));
+    if (!this.#way) return;
+    const own = await this.#own();
+    await this.#way.prepare(new Set(own.flatMap(({ Labels }) => Labels[LABEL.container] ?? [])));
   }
 
   get network(): ContainerNetwork {
@@ -207,8 +209,9 @@ class Driver implements DockerEngine {
   async stop(containerId: string, graceMs: number): Promise<void> {
     const life = this.#exits.lives.ending(containerId);
     try {
+      const engineId = await this.#engineId(containerId);
       // The engine wakes a paused container itself, once the signal is sent. It counts in whole seconds.
-      await this.#api.stop(this.#name(containerId), Math.ceil(graceMs / 1000));
+      if (engineId !== undefined) await this.#api.stop(engineId, Math.ceil(graceMs / 1000));
     } catch (thrown) {
       // It has ended already, it is not there, or it was removed meanwhile: or it lives, and that is a failure.
       const found =
@@ -227,7 +230,8 @@ class Driver implements DockerEngine {
   async remove(containerId: string): Promise<void> {
     const life = this.#exits.lives.ending(containerId);
     try {
-      await this.#sandboxes.removeContainer(this.#name(containerId));
+      const engineId = await this.#engineId(containerId);
+      if (engineId !== undefined) await this.#sandboxes.removeContainer(engineId);
       await this.#way?.remove(containerId);
     } catch (thrown) {
       this.#exits.lives.endingFailed(life);
@@ -238,17 +242,17 @@ class Driver implements DockerEngine {
   }
 
   async pause(containerId: string): Promise<void> {
-    await this.#become('paused', containerId, (name) => this.#api.pause(name));
+    await this.#become('paused', containerId, (engineId) => this.#api.pause(engineId));
   }
 
   async unpause(containerId: string): Promise<void> {
-    await this.#become('running', containerId, (name) => this.#api.unpause(name));
+    await this.#become('running', containerId, (engineId) => this.#api.unpause(engineId));
   }
 
   async updateResources(containerId: string, resources: Resources): Promise<void> {
     await this.#setYields(containerId, false);
     try {
-      await this.#api.update(this.#name(containerId), limitsOf(resources, this.#cores));
+      await this.#api.update(await this.#existing(containerId), limitsOf(resources, this.#cores));
     } catch (thrown) {
       if (isFailure(thrown, 404)) throw unknown(containerId);
       if (!isFailure(thrown)) throw thrown;
@@ -272,16 +276,15 @@ class Driver implements DockerEngine {
   }
 
   async inspect(containerId: string): Promise<EngineContainer | undefined> {
-    const details = await this.#inspect(containerId);
-    return details && describe(details, this.#occupancy.of(containerId)?.host);
+    return this.#described(await this.#inspect(containerId));
   }
 
   async listOwn(): Promise<EngineContainer[]> {
-    const ids = await this.#ownIds();
+    const rows = await this.#own();
     const found: EngineContainer[] = [];
     const inspectNext = async () => {
-      for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
-        const container = await this.inspect(id);
+      for (let row = rows.pop(); row !== undefined; row = rows.pop()) {
+        const container = this.#described(await this.#details(row.Id));
         if (container) found.push(container);
       }
     };
@@ -291,7 +294,7 @@ class Driver implements DockerEngine {
 
   async *logs(containerId: string, options: LogOptions): AsyncGenerator<LogLine> {
     try {
-      yield* this.#logReader.read(this.#name(containerId), options);
+      yield* this.#logReader.read(await this.#existing(containerId), options);
     } catch (thrown) {
       throw isFailure(thrown, 404) ? unknown(containerId) : failed('read the log of', containerId, thrown);
     }
@@ -325,10 +328,10 @@ class Driver implements DockerEngine {
   async #become(
     wanted: 'paused' | 'running',
     containerId: string,
-    act: (name: string) => Promise<void>,
+    act: (engineId: string) => Promise<void>,
   ): Promise<void> {
     try {
-      await act(this.#name(containerId));
+      await act(await this.#existing(containerId));
     } catch (thrown) {
       if (!isFailure(thrown)) throw thrown;
       const found = await this.inspect(containerId);
@@ -342,10 +345,25 @@ class Driver implements DockerEngine {
     }
   }
 
-  /** Of the containers of apps, whatever their status. */
-  async #ownIds(): Promise<string[]> {
+  /** The containers of apps, whatever their status. */
+  async #own(): Promise<ContainerRow[]> {
     const rows = await this.#api.list(ofNode(this.#nodeId));
-    return rows.flatMap(({ Labels }) => Labels[LABEL.container] ?? []);
+    return rows.filter(({ Labels }) => Labels[LABEL.container] !== undefined);
+  }
+
+  /** What the engine calls it; undefined: there is no such container. */
+  async #engineId(containerId: string): Promise<string | undefined> {
+    const life = this.#exits.lives.get(containerId);
+    if (life) return life.engineId;
+    const [row] = await this.#api.list(ofNode(this.#nodeId), ofContainer(containerId));
+    return row?.Id;
+  }
+
+  /** … which is `not_found`. */
+  async #existing(containerId: string): Promise<string> {
+    const engineId = await this.#engineId(containerId);
+    if (engineId === undefined) throw unknown(containerId);
+    return engineId;
   }
 
   /** Nothing of the container runs any more. */
@@ -355,16 +373,23 @@ class Driver implements DockerEngine {
   }
 
   async #inspect(containerId: string): Promise<ContainerDetails | undefined> {
+    const engineId = await this.#engineId(containerId);
+    return engineId === undefined ? undefined : this.#details(engineId);
+  }
+
+  async #details(engineId: string): Promise<ContainerDetails | undefined> {
     try {
-      return await this.#api.inspect(this.#name(containerId));
+      return await this.#api.inspect(engineId);
     } catch (thrown) {
       if (isFailure(thrown, 404)) return undefined;
-      throw failed('inspect', containerId, thrown);
+      throw failed('inspect', engineId, thrown);
     }
   }
 
-  #name(containerId: string): string {
-    return containerName(this.#nodeId, containerId);
+  #described(details: ContainerDetails | undefined): EngineContainer | undefined {
+    const containerId = details?.Config.Labels[LABEL.container];
+    if (!details || containerId === undefined) return undefined;
+    return describe(details, this.#occupancy.of(containerId)?.host);
   }
 
   #assertOpen(): void {

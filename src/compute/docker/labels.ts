@@ -17,7 +17,13 @@ export const LABEL = {
 /** What selects all that belongs to a node. */
 export const ofNode = (nodeId: string) => `${LABEL.node}=${nodeId}`;
 
-/** The name carries the node as well, so that two nodes on one engine never mean each other's container. */
+/** … and what selects a container among that. */
+export const ofContainer = (containerId: string) => `${LABEL.container}=${containerId}`;
+
+/**
+ * For people alone: anybody can rename a container, so it is never asked for by its name, but by the engine's id, or a label.
+ * The name carries the node as well, so that two nodes on one engine are never in each other's way.
+ */
 export const containerName = (nodeId: string, containerId: string) => `mayfly-${nodeId}-${containerId}`;
 
 const JOINS = 'container:';

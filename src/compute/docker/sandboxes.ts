@@ -119,7 +119,7 @@ export class Sandboxes {
     await this.removeContainer(sandbox.id);
   }
 
-  /** Removes any container, by id or name; what is gone already, or going, is no error. Returns when it is gone. */
+  /** Removes any container, by the engine's id; what is gone already, or going, is no error. Returns when it is gone. */
   async removeContainer(id: string): Promise<void> {
     try {
       await this.#api.remove(id);

@@ -10,7 +10,7 @@ import { isFailure } from './api.ts';
 import type { DockerApi } from './api.ts';
 import { createBody, imageOf } from './container-spec.ts';
 import { notFound } from './images.ts';
-import { containerName } from './labels.ts';
+import { ofContainer, ofNode } from './labels.ts';
 import type { Life, Lives } from './lives.ts';
 import type { Occupancy } from './occupancy.ts';
 import type { Sandbox, SandboxPool } from './sandbox-pool.ts';
@@ -44,7 +44,7 @@ interface Attempt {
 export class Starts {
   readonly #options: StartsOptions;
   /**
-   * Starts whose outcome the engine could not tell, by container name, with their sandbox. A start gets here only with a
+   * Starts whose outcome the engine could not tell, by container id, with their sandbox. A start gets here only with a
    * sandbox in hand, which an engine that is away does not give: so there are never more than starts that were under way.
    */
   readonly #doubtful = new Map<string, Sandbox>();
@@ -81,10 +81,11 @@ export class Starts {
   }
 
   async #settle(): Promise<void> {
-    const { sandboxes, pool } = this.#options;
-    for (const [name, sandbox] of this.#doubtful) {
-      await sandboxes.removeContainer(name);
-      this.#doubtful.delete(name);
+    const { api, nodeId, sandboxes, pool } = this.#options;
+    for (const [containerId, sandbox] of this.#doubtful) {
+      for (const { Id } of await api.list(ofNode(nodeId), ofContainer(containerId)))
+        await sandboxes.removeContainer(Id);
+      this.#doubtful.delete(containerId);
       pool.retire(sandbox);
     }
   }
@@ -92,14 +93,13 @@ export class Starts {
   async #startIn(sandbox: Sandbox, { spec, signal, beganMs }: Attempt): Promise<Started> {
     const { api, nodeId, clock, pool, occupancy, lives, cores, onEnded } = this.#options;
     const { containerId } = spec;
-    const name = containerName(nodeId, containerId);
     let engineId: string;
     try {
       const way = this.#options.way?.lay(spec, sandbox);
       engineId = await api.create(createBody(nodeId, spec, sandbox.id, way, cores()));
     } catch (thrown) {
       if (isFailure(thrown)) pool.retire(sandbox);
-      else this.#doubtful.set(name, sandbox);
+      else this.#doubtful.set(containerId, sandbox);
       await this.#removeWay(containerId);
       throw startError(spec, thrown);
     }
@@ -114,7 +114,7 @@ export class Starts {
         throw new PlatformError('start_failed', `${containerId} was stopped while it started`);
     } catch (thrown) {
       lives.forget(life);
-      await this.#undo(containerId, name);
+      await this.#undo(containerId, engineId);
       throw startError(spec, thrown);
     }
     const startedMs = clock.monotonicMs();
@@ -127,16 +127,16 @@ export class Starts {
   }
 
   /** Removes what a failed start has left; if the engine is away, once it is back. */
-  async #undo(containerId: string, name: string): Promise<void> {
+  async #undo(containerId: string, engineId: string): Promise<void> {
     const { sandboxes, occupancy, onError } = this.#options;
     await this.#removeWay(containerId);
     try {
-      await sandboxes.removeContainer(name);
+      await sandboxes.removeContainer(engineId);
       occupancy.release(containerId);
     } catch (error) {
       onError(error);
       const sandbox = occupancy.evict(containerId);
-      if (sandbox) this.#doubtful.set(name, sandbox);
+      if (sandbox) this.#doubtful.set(containerId, sandbox);
     }
   }
 
