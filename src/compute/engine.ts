@@ -122,7 +122,7 @@ export interface Engine {
 
   /**
    * Finds the image here, or pulls it where a registry answers.
-   * Errors: `image_not_found` (the message says what the registry said), `unsupported` (no images here).
+   * Errors: `image_not_found` (the message says why, in words of ours), `unsupported` (no images here).
    */
   resolveImage(
     image: string,

@@ -16,7 +16,11 @@ describe.skipIf(missing !== undefined)(`an image of the docker engine ${missing 
 
   beforeAll(async () => {
     registry = await openRegistry();
-    engine = openDockerEngine({ nodeId: newId('node'), socketPath: DOCKER_SOCKET });
+    engine = openDockerEngine({
+      nodeId: newId('node'),
+      socketPath: DOCKER_SOCKET,
+      mayAskRegistry: () => true, // the one of the test is on this machine
+    });
   });
 
   afterAll(async () => {
@@ -93,11 +97,11 @@ describe.skipIf(missing !== undefined)(`an image of the docker engine ${missing 
     }
   });
 
-  it('that is nowhere is image_not_found, with its name, what the registry said, and a hint', async () => {
+  it('that is nowhere is image_not_found, with its name, why, and a hint', async () => {
     const name = `${registry.host}/mayfly/absent:7`;
     await expect(resolve(name)).rejects.toMatchObject({
       code: 'image_not_found',
-      message: expect.stringMatching(/mayfly\/absent:7.*(manifest|not found)/) as string,
+      message: expect.stringMatching(/mayfly\/absent:7.*its registry has no such image/) as string,
       hint: expect.stringContaining('tag') as string,
     });
   });
@@ -106,8 +110,36 @@ describe.skipIf(missing !== undefined)(`an image of the docker engine ${missing 
     const name = '127.0.0.1:9/mayfly/unreachable:1';
     await expect(resolve(name)).rejects.toMatchObject({
       code: 'image_not_found',
-      message: expect.stringMatching(/unreachable:1.*refused/) as string,
+      message: expect.stringMatching(/unreachable:1.*does not answer/) as string,
     });
+  });
+
+  it('is not known by its id, or the beginning of one', async () => {
+    const image = await buildTestImage();
+    try {
+      for (const id of [image.digest, image.digest.slice(0, 19), image.digest.slice(7, 19)])
+        await expect(resolve(id)).rejects.toMatchObject({ code: 'image_not_found' });
+    } finally {
+      await image.remove();
+    }
+  });
+
+  it('is not asked for on the node itself, which no tenant is to reach, but may be there already', async () => {
+    const careful = openDockerEngine({ nodeId: newId('node'), socketPath: DOCKER_SOCKET });
+    const name = `${registry.host}/mayfly/near:1`;
+    const image = await buildTestImage({ name });
+    try {
+      await push(name);
+      expect(await careful.resolveImage(name, () => {}, never)).toMatchObject({ digest: image.digest });
+      await image.remove();
+      await expect(careful.resolveImage(name, () => {}, never)).rejects.toMatchObject({
+        code: 'image_not_found',
+        message: expect.stringContaining('is not asked') as string,
+      });
+    } finally {
+      await image.remove();
+      await careful.close();
+    }
   });
 
   it.each(['', '../containers/json?', 'a b', 'UPPER/case', 'x'.repeat(600), '-c'])(

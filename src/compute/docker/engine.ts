@@ -34,6 +34,7 @@ import { LABEL, ofContainer, ofNode } from './labels.ts';
 import { LogReader } from './log-reader.ts';
 import { Occupancy } from './occupancy.ts';
 import { Recovery } from './recovery.ts';
+import { isNear } from './registry.ts';
 import { SandboxPool } from './sandbox-pool.ts';
 import { Sandboxes } from './sandboxes.ts';
 import type { ContainerNetwork } from './sandboxes.ts';
@@ -57,6 +58,8 @@ export interface DockerEngineOptions {
   readonly sandboxRestMs?: number;
   /** After this time without an answer the engine counts as away; 30 s unless told. */
   readonly callTimeoutMs?: number;
+  /** Whether images are pulled from a registry (`host:port`); from those that are not on this machine or its link unless told. */
+  readonly mayAskRegistry?: (registry: string) => boolean;
   /** Where containers reach the apps that their own needs; nowhere unless told. */
   readonly insideDoor?: InsideDoor;
 }
@@ -111,6 +114,7 @@ class Driver implements DockerEngine {
   readonly #starts: Starts;
   readonly #recovery: Recovery;
   readonly #way: WayToNeeds | undefined;
+  readonly #mayAsk: (registry: string) => boolean;
   /** How many CPUs the engine has; known after `prepare`. */
   #cores = Infinity;
   #closed = false;
@@ -120,6 +124,7 @@ class Driver implements DockerEngine {
     const onError = (error: unknown) =>
       log.warn({ nodeId, error: String(error) }, 'the docker engine failed in the background');
     this.#nodeId = nodeId;
+    this.#mayAsk = options.mayAskRegistry ?? ((registry) => !isNear(registry));
     this.#log = log;
     this.#api = new DockerApi({
       socketPath,
@@ -198,7 +203,7 @@ class Driver implements DockerEngine {
     onProgress: (progress: PullProgress) => void,
     signal: AbortSignal,
   ): Promise<ResolvedImage> {
-    return resolveImage(this.#api, image, onProgress, signal);
+    return resolveImage(image, { api: this.#api, mayAsk: this.#mayAsk, onProgress, signal });
   }
 
   async start(spec: StartSpec, signal: AbortSignal): Promise<Started> {

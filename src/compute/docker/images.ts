@@ -5,15 +5,22 @@ import { PlatformError } from '../../errors.ts';
 import type { PullProgress, ResolvedImage } from '../engine.ts';
 import { DockerFailure, isFailure } from './api.ts';
 import type { DockerApi, ImageDetails, ProgressMessage } from './api.ts';
+import { kindOfFailure, registryOf } from './registry.ts';
 
 const MAX_NAME_LENGTH = 512;
 
+export interface ResolveOptions {
+  readonly api: DockerApi;
+  /** Whether images are pulled from there. */
+  readonly mayAsk: (registry: string) => boolean;
+  readonly onProgress: (progress: PullProgress) => void;
+  readonly signal: AbortSignal;
+}
+
 /** See `Engine.resolveImage`. */
 export async function resolveImage(
-  api: DockerApi,
   image: string,
-  onProgress: (progress: PullProgress) => void,
-  signal: AbortSignal,
+  { api, mayAsk, onProgress, signal }: ResolveOptions,
 ): Promise<ResolvedImage> {
   signal.throwIfAborted();
   // It becomes part of a path of the engine's API, so what could leave that path is not let through.
@@ -27,6 +34,9 @@ export async function resolveImage(
     );
   const here = await inspect(api, image);
   if (here) return resolved(here);
+  const registry = registryOf(image);
+  if (registry !== undefined && !mayAsk(registry))
+    throw notFound(image, `its registry ${registry} is not asked, as it is on the node itself or beside it`);
   try {
     const tally = new PullTally();
     for await (const message of api.pull(withTag(image), signal)) {
@@ -38,14 +48,17 @@ export async function resolveImage(
     if (!pulled) throw new DockerFailure(404, 'the pull ended, and the image is not there');
     return resolved(pulled);
   } catch (thrown) {
-    if (isFailure(thrown)) throw notFound(image, thrown.message, thrown);
+    if (isFailure(thrown)) throw notFound(image, kindOfFailure(thrown.message), thrown);
     throw thrown;
   }
 }
 
+/** By its name alone: the engine takes the beginning of any image's id for one as well. */
 async function inspect(api: DockerApi, image: string): Promise<ImageDetails | undefined> {
   try {
-    return await api.inspectImage(image);
+    const found = await api.inspectImage(image);
+    const isId = found.Id.startsWith(`sha256:${image.replace(/^sha256:/, '')}`);
+    return isId ? undefined : found;
   } catch (thrown) {
     if (isFailure(thrown, 404)) return undefined;
     if (isFailure(thrown, 400)) throw notFound(image, thrown.message, thrown);
@@ -53,11 +66,11 @@ async function inspect(api: DockerApi, image: string): Promise<ImageDetails | un
   }
 }
 
-/** `image_not_found` with what the engine or the registry said. */
-export const notFound = (image: string, said: string, cause: unknown) =>
+/** `image_not_found` with the reason. */
+export const notFound = (image: string, why: string, cause?: unknown) =>
   new PlatformError(
     'image_not_found',
-    `the image ${image} is not on this node, and cannot be pulled: ${said}`,
+    `the image ${image} is not on this node, and cannot be pulled: ${why}`,
     {
       cause,
       hint: 'Check its name and tag, and that the registry can be reached from the node; or build it on the node.',
