@@ -648,7 +648,7 @@ export function engineContract(name: string, makeHarness: () => Promise<EngineHa
     it('resolves an image to its digest, or says plainly that it has none', async () => {
       const engine = await open();
       const { workload } = harness.spec({ kind: 'listens' });
-      const image = workload.type === 'image' ? workload.digest : 'some/image';
+      const image = workload.type === 'image' ? workload.image : 'some/image';
       const resolving = engine.resolveImage(image, () => {}, never());
       if (engine.capabilities.workloads.includes('image'))
         expect((await resolving).digest).toMatch(/^sha256:[0-9a-f]{64}$/);
