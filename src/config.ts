@@ -41,6 +41,8 @@ export interface UpConfig {
   readonly engine: (typeof ENGINE_CHOICES)[number];
   /** Absolute path of the Docker engine's Unix socket. */
   readonly dockerSocket: string;
+  /** On this machine or its link, as images name them (`localhost:5000`): from others there nothing is pulled. */
+  readonly localRegistry: readonly string[];
   /** Proxy processes; 1: the proxy is part of the program itself. */
   readonly workers: number;
   /** How long a worker that is replaced (SIGHUP) may take to finish what it has in flight, WebSockets included. */
@@ -162,6 +164,11 @@ const network: Rule<string> = (raw) => {
   throw new Refused('must be networks or addresses, such as 192.0.2.0/24 or ::1');
 };
 
+const registry: Rule<string> = (raw) => {
+  if (typeof raw === 'string' && /^[\w.-]+(?::\d{1,5})?$/.test(raw)) return raw;
+  throw new Refused('must be registries as images name them, such as localhost:5000');
+};
+
 const SETTINGS: { readonly [K in keyof UpConfig]: Setting<UpConfig[K]> } = {
   data: { flag: '--data', env: 'MAYFLY_DATA', fallback: defaultData, rule: path },
   proxyHost: { flag: '--proxy-host', env: 'MAYFLY_PROXY_HOST', fallback: () => '127.0.0.1', rule: host },
@@ -196,6 +203,12 @@ const SETTINGS: { readonly [K in keyof UpConfig]: Setting<UpConfig[K]> } = {
     env: 'MAYFLY_DOCKER_SOCKET',
     fallback: () => '/var/run/docker.sock',
     rule: socketPath,
+  },
+  localRegistry: {
+    flag: '--local-registry',
+    env: 'MAYFLY_LOCAL_REGISTRY',
+    fallback: () => [],
+    rule: list(registry),
   },
   workers: { flag: '--workers', env: 'MAYFLY_WORKERS', fallback: () => 1, rule: number({ min: 1, max: 64 }) },
   workerDrainMs: {

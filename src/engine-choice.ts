@@ -69,10 +69,10 @@ export async function openEngine(request: EngineRequest): Promise<OpenedEngine> 
 }
 
 async function openDocker({ config, node, clock, log }: EngineRequest): Promise<OpenedEngine> {
-  const { dockerSocket: socketPath, insidePort: port } = config;
+  const { dockerSocket: socketPath, localRegistry: localRegistries, insidePort: port } = config;
   const version = await dockerVersion(socketPath);
   const insideDoor = { port, folder: join(config.data, 'docker', 'hosts') };
-  const engine = openDockerEngine({ nodeId: node.id, socketPath, clock, log, insideDoor });
+  const engine = openDockerEngine({ nodeId: node.id, socketPath, localRegistries, clock, log, insideDoor });
   return { engine, network: () => engine.network, note: ` ${version} at ${socketPath}` };
 }
 

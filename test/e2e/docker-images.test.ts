@@ -19,7 +19,7 @@ describe.skipIf(missing !== undefined)(`an image of the docker engine ${missing 
     engine = openDockerEngine({
       nodeId: newId('node'),
       socketPath: DOCKER_SOCKET,
-      mayAskRegistry: () => true, // the one of the test is on this machine
+      localRegistries: [registry.host, '127.0.0.1:9'],
     });
   });
 
@@ -134,7 +134,7 @@ describe.skipIf(missing !== undefined)(`an image of the docker engine ${missing 
       await image.remove();
       await expect(careful.resolveImage(name, () => {}, never)).rejects.toMatchObject({
         code: 'image_not_found',
-        message: expect.stringContaining('is not asked') as string,
+        message: expect.stringContaining('--local-registry') as string,
       });
     } finally {
       await image.remove();

@@ -49,6 +49,7 @@ describe('the configuration', () => {
       apiPort: 9080,
       engine: 'auto',
       dockerSocket: '/var/run/docker.sock',
+      localRegistry: [],
       workers: 1,
       workerDrainMs: 90_000,
       cpuOvercommit: 4,
@@ -168,6 +169,10 @@ describe('the configuration', () => {
       '--api-port must be a port that HTTP clients connect to, which browsers and Node refuse here; it is "10080" on the command line',
     ],
     [
+      { flags: { localRegistry: ['localhost:5000', 'http://localhost'] } },
+      '--local-registry must be registries as images name them, such as localhost:5000; it is ["localhost:5000","http://localhost"] on the command line',
+    ],
+    [
       { flags: { engine: 'podman' } },
       '--engine must be one of auto, docker, process; it is "podman" on the command line',
     ],
@@ -192,7 +197,7 @@ describe('the configuration', () => {
     expect(error.message).toBe(
       `proxyprot in ${path} is no setting; there are data, proxyHost, proxyPort, ` +
         'tlsPort, tlsCert, tlsKey, tlsDir, trustedProxy, proxyProtocolFrom, insidePort, apiHost, apiPort, engine, ' +
-        'dockerSocket, workers, workerDrainMs, cpuOvercommit, accessLog, accessLogSample, metricsHost, metricsPort, ' +
+        'dockerSocket, localRegistry, workers, workerDrainMs, cpuOvercommit, accessLog, accessLogSample, metricsHost, metricsPort, ' +
         'leaveRunning, logLevel, operatorToken',
     );
   });

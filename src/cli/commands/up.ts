@@ -56,6 +56,11 @@ export function addUpCommand(program: Command, context: Context, done: (exitCode
     )
     .option('--docker-socket <path>', 'where the Docker engine listens (default: /var/run/docker.sock)')
     .option(
+      '--local-registry <host:port>',
+      'a registry on this machine or its link that images may be pulled from; may be repeated (default: none)',
+      collect,
+    )
+    .option(
       '--workers <count>',
       'proxy processes, 1 to 64; with 1 the proxy is part of the program itself (default: 1)',
     )

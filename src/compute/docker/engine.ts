@@ -58,8 +58,8 @@ export interface DockerEngineOptions {
   readonly sandboxRestMs?: number;
   /** After this time without an answer the engine counts as away; 30 s unless told. */
   readonly callTimeoutMs?: number;
-  /** Whether images are pulled from a registry (`host:port`); from those that are not on this machine or its link unless told. */
-  readonly mayAskRegistry?: (registry: string) => boolean;
+  /** Registries (`localhost:5000`) on this machine or its link that images are pulled from all the same. */
+  readonly localRegistries?: readonly string[];
   /** Where containers reach the apps that their own needs; nowhere unless told. */
   readonly insideDoor?: InsideDoor;
 }
@@ -114,7 +114,7 @@ class Driver implements DockerEngine {
   readonly #starts: Starts;
   readonly #recovery: Recovery;
   readonly #way: WayToNeeds | undefined;
-  readonly #mayAsk: (registry: string) => boolean;
+  readonly #localRegistries: readonly string[];
   /** How many CPUs the engine has; known after `prepare`. */
   #cores = Infinity;
   #closed = false;
@@ -124,7 +124,7 @@ class Driver implements DockerEngine {
     const onError = (error: unknown) =>
       log.warn({ nodeId, error: String(error) }, 'the docker engine failed in the background');
     this.#nodeId = nodeId;
-    this.#mayAsk = options.mayAskRegistry ?? ((registry) => !isNear(registry));
+    this.#localRegistries = options.localRegistries ?? [];
     this.#log = log;
     this.#api = new DockerApi({
       socketPath,
@@ -203,7 +203,8 @@ class Driver implements DockerEngine {
     onProgress: (progress: PullProgress) => void,
     signal: AbortSignal,
   ): Promise<ResolvedImage> {
-    return resolveImage(image, { api: this.#api, mayAsk: this.#mayAsk, onProgress, signal });
+    const mayAsk = (registry: string) => !isNear(registry) || this.#localRegistries.includes(registry);
+    return resolveImage(image, { api: this.#api, mayAsk, onProgress, signal });
   }
 
   async start(spec: StartSpec, signal: AbortSignal): Promise<Started> {

@@ -36,7 +36,10 @@ export async function resolveImage(
   if (here) return resolved(here);
   const registry = registryOf(image);
   if (registry !== undefined && !mayAsk(registry))
-    throw notFound(image, `its registry ${registry} is not asked, as it is on the node itself or beside it`);
+    throw notFound(
+      image,
+      `its registry ${registry} is on the node itself or beside it, and not one that its operator names (--local-registry)`,
+    );
   try {
     const tally = new PullTally();
     for await (const message of api.pull(withTag(image), signal)) {
