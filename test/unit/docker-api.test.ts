@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { DockerApi, MAX_PULLS } from '../../src/compute/docker/api.ts';
+import { openDockerEngine } from '../../src/compute/docker/engine.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { scriptedDocker } from '../support/scripted-docker.ts';
 import type { ScriptedDocker } from '../support/scripted-docker.ts';
 import { until } from '../support/until.ts';
@@ -35,6 +37,23 @@ describe('the calls of the docker engine', () => {
     const next = pull(again.signal);
     again.abort(new Error('enough'));
     await expect(next).rejects.toThrow('enough');
+  });
+
+  it('end with the driver, which gives a silent engine ten seconds for all that is left to do', async () => {
+    engine = await scriptedDocker(() => {});
+    const { socketPath } = engine;
+    api = new DockerApi({ socketPath });
+    const clock = new FakeClock();
+    const driver = openDockerEngine({ nodeId: 'node_1', socketPath, clock });
+    const prepared = driver.prepare().catch((error: unknown) => error);
+    let isClosed = false;
+    const closed = driver.close().then(() => (isClosed = true));
+    await clock.advance(9_999);
+    expect(isClosed).toBe(false);
+    await clock.advance(1);
+    await closed;
+    expect(await prepared).toMatchObject({ code: 'shutting_down' });
+    expect(clock.pending).toBe(0);
   });
 
   it.each([

@@ -98,6 +98,9 @@ export class DockerApi {
   #pulls = 0;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
+  /** Of the calls that wait for an answer. */
+  readonly #deadlines = new Set<AbortController>();
+  #gaveUp = false;
 
   constructor(options: DockerApiOptions) {
     this.socketPath = options.socketPath;
@@ -108,6 +111,12 @@ export class DockerApi {
     this.#docker = new Docker(over(this.#agent));
     this.#logDocker = new Docker(over(this.#logAgent));
     this.#pullDocker = new Docker(over(this.#pullAgent));
+  }
+
+  /** There is no time to wait for answers any more: all calls that do fail, and so do further ones (`shutting_down`). */
+  giveUp(): void {
+    this.#gaveUp = true;
+    for (const deadline of this.#deadlines) deadline.abort(noTime());
   }
 
   /** Closes all connections. */
@@ -294,7 +303,9 @@ export class DockerApi {
     timeoutMs = this.#timeoutMs,
   ): Promise<T> {
     signal?.throwIfAborted();
+    if (this.#gaveUp) throw noTime();
     const deadline = new AbortController();
+    this.#deadlines.add(deadline);
     const cancel = this.#clock.after(timeoutMs, () =>
       deadline.abort(new Error(`no answer within ${timeoutMs} ms`)),
     );
@@ -310,9 +321,12 @@ export class DockerApi {
       throw explain(deadline.signal.aborted ? deadline.signal.reason : thrown, this.socketPath);
     } finally {
       cancel();
+      this.#deadlines.delete(deadline);
     }
   }
 }
+
+const noTime = () => new PlatformError('shutting_down', 'there is no time to wait for the Docker Engine');
 
 /** Asks by what dockerode itself asks with, whose types leave it open. */
 function dial<T>(docker: Docker, request: Request): Promise<T> {

@@ -74,6 +74,8 @@ export interface DockerEngine extends Engine {
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const REFILL_DELAY_MS = 250;
+/** For all that is left to do of a driver that is closed. */
+const CLOSE_TIMEOUT_MS = 10_000;
 /** Inspections under way at once when all containers are looked at. */
 const INSPECT_AT_ONCE = 8;
 
@@ -103,6 +105,7 @@ class Driver implements DockerEngine {
   };
   readonly #nodeId: string;
   readonly #log: Log;
+  readonly #clock: Clock;
   readonly #api: DockerApi;
   readonly #sandboxes: Sandboxes;
   readonly #pool: SandboxPool;
@@ -126,6 +129,7 @@ class Driver implements DockerEngine {
     this.#nodeId = nodeId;
     this.#localRegistries = options.localRegistries ?? [];
     this.#log = log;
+    this.#clock = clock;
     this.#api = new DockerApi({
       socketPath,
       clock,
@@ -319,14 +323,16 @@ class Driver implements DockerEngine {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    // What an engine that is stuck leaves is found again by the next process of this node.
+    const cancel = this.#clock.after(CLOSE_TIMEOUT_MS, () => this.#api.giveUp());
     await this.#watch.close();
     await this.#pool.close();
     try {
       await this.#sandboxes.removeNetwork();
     } catch (error) {
-      // It is found again, and used, by the next process of this node.
       this.#log.warn({ nodeId: this.#nodeId, error: String(error) }, 'the network could not be removed');
     }
+    cancel();
     this.#api.close();
   }
 
