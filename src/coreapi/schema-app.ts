@@ -172,7 +172,8 @@ export const protocol = z.enum(['http1', 'h2c']).meta({
 });
 
 const readOnly = z.boolean().meta({
-  description: 'The root file system cannot be written; /tmp can.',
+  description:
+    'The root file system cannot be written; /tmp can, and so can what the image declares as volumes, on the disk of the node.',
   default: false,
 });
 

@@ -100,7 +100,8 @@ export function createBody(
       }),
       LogConfig: LOG_CONFIG,
       ReadonlyRootfs: spec.readOnly,
-      // What is written there counts as the container's memory, so its memory limit is the bound.
+      // What is written to /tmp counts as the container's memory, so its memory limit is the bound. The image's own volumes
+      // are not in the root file system: they can be written, and go with the container.
       ...(spec.readOnly && { Tmpfs: { '/tmp': 'rw,nosuid,nodev,mode=1777' } }),
     },
   };
