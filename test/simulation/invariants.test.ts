@@ -97,6 +97,7 @@ const EXCUSES: readonly Outcome[] = [
   'engine_unavailable',
   'upstream_broken',
   'hold_full', // it waited too long for a place
+  'no_capacity', // the node has no room for all three at their largest
 ];
 
 async function createApp(world: World, index: number, drainTimeoutMs = 3_000): Promise<void> {
