@@ -21,38 +21,41 @@ interface Report {
 }
 
 const PAGE = `<!doctype html><title>events</title><script>
+  const tell = (path, body) =>
+    fetch(path, { method: 'POST', body }).catch(() => setTimeout(tell, 50, path, body));
   const events = [];
   const source = new EventSource('/events');
-  source.onmessage = async ({ data }) => {
+  source.onmessage = ({ data, lastEventId }) => {
     events.push(data);
-    if (events.length === 3) source.close();
-    await fetch('/heard', { method: 'POST', body: data });
-    if (events.length < 3) return;
+    if (events.length < 3) return tell('/heard', lastEventId);
+    source.close();
     const [{ nextHopProtocol: protocol }] = performance.getEntriesByType('navigation');
-    await fetch('/report', { method: 'POST', body: JSON.stringify({ events, protocol }) });
+    tell('/report', JSON.stringify({ events, protocol }));
   };
 </script>`;
 
 /**
  * The app: each event is sent when the page has said that it heard the one before. Chromium gives all connections up when the
- * machine's networks change, as they do while containers come and go, and asks for what it has not heard yet.
+ * machine's networks change, as they do while containers come and go: the page asks for what it has not heard yet, and says
+ * again what may not have been heard of it.
  */
 function app(report: (told: Report) => void): RequestListener {
-  let heard: () => void = () => undefined;
+  let send: (number: number) => void = () => undefined;
   return (req, res) => {
     if (req.url === '/events') {
-      let next = Number(req.headers['last-event-id'] ?? 0) + 1;
       res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
-      heard = () => {
-        res.write(`id: ${next}\ndata: event ${next}\n\n`);
-        next++;
+      let sent = Number(req.headers['last-event-id'] ?? 0);
+      send = (number) => {
+        if (number !== sent + 1) return;
+        res.write(`id: ${number}\ndata: event ${number}\n\n`);
+        sent = number;
       };
-      heard();
+      send(sent + 1);
     } else if (req.method === 'POST') {
       void readBody(req).then((body) => {
         res.end('ok');
         if (req.url === '/report') report(JSON.parse(body.toString()) as Report);
-        else heard();
+        else send(Number(body.toString()) + 1);
       });
     } else res.setHeader('Content-Type', 'text/html').end(PAGE);
   };
