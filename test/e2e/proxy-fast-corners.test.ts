@@ -317,6 +317,74 @@ describe('an app that answers 413 while the upload is under way, and closes,', (
     expect(w.proxy.snapshot().errors).toEqual({});
   });
 
+  describe('with an answer that its client is slow to take, so that the end of it is not read yet when a write fails,', () => {
+    const piece = 'x'.repeat(PIECE_BYTES);
+    const end = 'the end';
+
+    async function slowlyTaken(chunked: boolean, how: 'destroySoon' | 'resetAndDestroy') {
+      let app: Socket | undefined;
+      // What it has written has arrived then, and is not discarded by a reset.
+      const w = await world((_head, socket) => (app = socket.setNoDelay()));
+      const client = await RawClient.open(w.proxy.port);
+      await w.read(client, post('/', 1_000_000));
+      await until('the head at the app', () => app !== undefined);
+      const says = (part: string) =>
+        app?.write(chunked ? `${part.length.toString(16)}\r\n${part}\r\n` : part);
+      const encoding = chunked ? 'Transfer-Encoding: chunked\r\n' : '';
+      app?.write(`HTTP/1.1 413 Content Too Large\r\n${encoding}Connection: close\r\n\r\n`);
+      await client.saw('413');
+      client.socket.pause();
+      const near = accepted.get(client.socket.localPort);
+      const isFull = () => (near?.writableLength ?? 0) >= (near?.writableHighWaterMark ?? 0);
+      while (!isFull()) {
+        const { sentBytes } = w.proxy.snapshot();
+        says(piece);
+        const passedOn = () => w.proxy.snapshot().sentBytes >= sentBytes + PIECE_BYTES;
+        await until('it to be passed on', () => isFull() || passedOn());
+      }
+      says(end);
+      if (chunked) app?.write('0\r\n\r\n');
+      await until('all of it to be on its way', () => app?.writableLength === 0);
+      app?.[how]();
+      await until('the app to have closed', () => app?.closed === true);
+      // The first of these may be what the app's kernel answers with a reset.
+      const { receivedBytes } = w.proxy.snapshot();
+      for (let sent = 1; sent <= 3 && near?.destroyed === false; sent++) {
+        client.send('x'.repeat(1_000));
+        const isRead = () => w.proxy.snapshot().receivedBytes === receivedBytes + sent * 1_000;
+        await until('the proxy to have read it', () => isRead() || near.destroyed);
+      }
+      client.socket.resume();
+      return {
+        ...w,
+        client,
+        async [Symbol.asyncDispose]() {
+          await client[Symbol.asyncDispose]();
+          await w[Symbol.asyncDispose]();
+        },
+      };
+    }
+
+    it.each([
+      ['it has chunks, and the app has reset the connection', true, 'resetAndDestroy'],
+      ['the connection’s end is its own', false, 'destroySoon'],
+    ] as const)('is heard to its end (%s)', async (_what, chunked, how) => {
+      await using w = await slowlyTaken(chunked, how);
+      await until('the end of it', () => w.client.ended || w.client.received.endsWith('\r\n0\r\n\r\n'));
+      expect(w.client.received.slice(-20)).toContain(end);
+      await w.free();
+      expect(w.proxy.control.suspected).toEqual([]);
+      expect(w.proxy.snapshot()).toMatchObject({ truncated: 0 });
+    });
+
+    it('is broken off where that would be its end, and the app has reset the connection', async () => {
+      await using w = await slowlyTaken(false, 'resetAndDestroy');
+      expect(await w.client.rest()).not.toContain('\r\n0\r\n\r\n');
+      await w.free();
+      expect(w.proxy.snapshot()).toMatchObject({ truncated: 1 });
+    });
+  });
+
   it('is asked nothing else on that connection, although the answer did not say that it closes', async () => {
     const answer = TOO_LARGE.replace('Connection: close\r\n', '');
     await using w = await lastWords(answer, 20_000, post('/next', 0));

@@ -6,7 +6,7 @@ import { Socket } from 'node:net';
 
 export class AppSocket extends Socket {
   /** True: it is read on, and closed by whoever says so. */
-  readsOn: ((error: Error) => boolean) | undefined;
+  readsOn: ((error: NodeJS.ErrnoException) => boolean) | undefined;
 
   override destroy(error?: NodeJS.ErrnoException): this {
     if (error?.syscall === 'write' && this.readsOn?.(error) === true) return this;

@@ -38,6 +38,11 @@ export class BodyProgress {
     }
   }
 
+  /** Nothing else says where it ends. */
+  get endsWithConnection(): boolean {
+    return this.#framing === UNTIL_CLOSE;
+  }
+
   /** The connection has ended. Whether that is the body's end. */
   end(): boolean {
     if (this.#framing === UNTIL_CLOSE) this.done = true;

@@ -119,10 +119,12 @@ export class UpstreamConnection extends Timed implements Reader {
     else if (!this.#answering) this.socket.destroy(this.#error);
   }
 
-  readonly #readsOn = (error: Error): boolean => {
-    if (this.#asker === undefined || this.#answering || this.#error !== undefined) return false;
+  readonly #readsOn = (error: NodeJS.ErrnoException): boolean => {
+    if (this.#asker === undefined || this.#error !== undefined) return false;
+    // Of an answer that ends with its connection a reset is no end; a pipe is broken only behind the app's farewell.
+    if (this.#answering && this.#body.endsWithConnection && error.code !== 'EPIPE') return false;
     this.#error = error;
-    this.#home.waitFor(this, LAST_WORDS_MS);
+    if (!this.#answering) this.#home.waitFor(this, LAST_WORDS_MS);
     return true;
   };
 
