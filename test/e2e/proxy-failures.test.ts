@@ -215,6 +215,30 @@ describe('an app that breaks the connection', () => {
     await client.saw('answer 2');
     expect(client.statuses).toEqual([200, 200]);
   });
+
+  it('after it has answered the rest of an upload is not waited for longer than its time, however it dribbles', async () => {
+    await using world = await app((_req, res) => res.end('answer'), { limits: { clientStallMs: 200 } });
+    await using client = await RawClient.open(world.proxy.port);
+    client.send('POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000000\r\n\r\n');
+    await client.saw('answer');
+    await until('the connection to be closed', () => client.send('x').ended);
+    expect(client.statuses).toEqual([200]);
+  });
+
+  it('and ended the connection, as its client wanted, that answer is not lost in what the client has sent ahead', async () => {
+    const body = 'answer'.repeat(50_000);
+    const { promise: sent, resolve } = Promise.withResolvers<undefined>();
+    await using world = await app((_req, res) => void sent.then(() => res.end(body)));
+    await using client = await RawClient.open(world.proxy.port);
+    client.send(GET.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n')).send(GET.repeat(20_000));
+    await until('it to be under way', () => world.proxy.snapshot().inFlight === 1);
+    client.socket.pause();
+    resolve(undefined);
+    await until('the answer to be over', () => world.proxy.snapshot().inFlight === 0);
+    client.socket.resume();
+    expect((await client.rest()).endsWith(body)).toBe(true);
+    expect(client.statuses).toEqual([200]);
+  });
 });
 
 describe('a connection that was kept', () => {

@@ -175,6 +175,10 @@ export class Client extends Timed implements Placed, Reader {
 
   /** The answer is whole, and the last. */
   close(): void {
+    if (this.rest.length > 0 || this.isPaused) {
+      this.linger(); // it has sent ahead, and may go on
+      return;
+    }
     this.#state = LINGERING;
     if (this.socket.writableLength === 0) {
       this.socket.destroy();
