@@ -263,7 +263,7 @@ export class Exchange implements AcquireRequest, OpenExchange {
           // An app that has answered before it has read everything will not be read to by us.
           if (this.#attempt?.sent === true) return;
           this.#dropUpstream();
-          this.#req.resume();
+          this.#dropBody();
         },
         onTruncated: () => this.#truncated(answer),
         onWaiting: () => this.#awaitClient(limits.clientStallMs),
@@ -276,6 +276,18 @@ export class Exchange implements AcquireRequest, OpenExchange {
     }
     this.#answering = true;
     this.#answers(answer.statusCode ?? 0);
+  }
+
+  /** Nobody wants the rest of the request; it has its time, in all, as the connection may be used again behind it. */
+  #dropBody(): void {
+    const { clock, limits } = this.#context;
+    const req = this.#req;
+    if (!req.complete) {
+      const cancel = clock.after(limits.clientStallMs, () => this.#way.cut());
+      req.once('end', cancel);
+      req.once('close', cancel);
+    }
+    req.resume();
   }
 
   /** Until it has taken what is written, or all of an answer that is over. */
