@@ -4,7 +4,8 @@
  * processor's cache. Whoever needs something longer copies it (`Client` does, in one place), as the next read overwrites it.
  *
  * A body that fills these bytes gets a large buffer for as long as it does. That one can be written from without a copy;
- * while such a write is under way the next read gets another.
+ * while such a write is under way the next read gets another. Whoever stops in the middle of a body keeps its buffer for as long
+ * as it is waited for, so there are no more of them than a bound: further bodies are read in small pieces.
  */
 import type { Socket } from 'node:net';
 import type { BufferSweep } from '../buffer-sweep.ts';
@@ -14,24 +15,37 @@ const SHARED_BYTES = 16 * 1024;
 const LARGE_BYTES = 256 * 1024;
 /** Large ones that nobody uses at the moment. */
 const KEPT = 16;
+/** Large ones that are read into at once: 128 MiB. */
+const MAX_TAKEN = 512;
 
 /** The memory of all sockets of a transport. */
 export class ReadMemory {
   readonly shared: Buffer = Buffer.allocUnsafeSlow(SHARED_BYTES);
   readonly sweep: BufferSweep;
   readonly #kept: Buffer[] = [];
+  #taken = 0;
 
   constructor(sweep: BufferSweep) {
     this.sweep = sweep;
   }
 
+  /** A large one, or the shared bytes where too many others have one. */
   takeLarge(): Buffer {
+    if (this.#taken === MAX_TAKEN) return this.shared;
+    this.#taken++;
     return this.#kept.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES);
   }
 
   /** Nobody reads or writes it any more. */
   giveLarge(buffer: Buffer): void {
+    this.#taken--;
     if (this.#kept.length < KEPT) this.#kept.push(buffer);
+  }
+
+  /** A write has it, and is the last to need it. */
+  leaveLarge(): void {
+    this.#taken--;
+    this.sweep.relayed(LARGE_BYTES);
   }
 }
 
@@ -69,7 +83,7 @@ export class ReadTarget {
     const large = body && (this.#wantsLarge || this.buffer !== shared);
     this.#wantsLarge = false;
     if (!large && this.buffer === shared) return;
-    if (this.#lent) memory.sweep.relayed(LARGE_BYTES);
+    if (this.#lent) memory.leaveLarge();
     else if (this.buffer !== shared) {
       if (large) return;
       memory.giveLarge(this.buffer);
