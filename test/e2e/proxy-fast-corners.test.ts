@@ -452,12 +452,18 @@ describe('an end of line behind a body', () => {
     expect(client.statuses).toEqual([200, 200]);
   });
 
-  it('and the beginning of a head have to be followed by the rest in time', async () => {
+  it.each([
+    ['together', [`${post('/', 3)}abc\r\nG`]],
+    ['one after the other', [`${post('/', 3)}abc\r\n`, 'G']],
+  ])('and the beginning of a head have to be followed by the rest in time (%s)', async (_how, pieces) => {
     await using w = await world((_head, socket) => socket.write(OK), {
       limits: { headersTimeoutMs: 100, lingerMs: 20 },
     });
     await using client = await RawClient.open(w.proxy.port);
-    client.send(`${post('/', 3)}abc\r\nG`);
+    for (const piece of pieces) {
+      await w.read(client, piece);
+      await client.saw('ok');
+    }
     await client.rest();
     expect(client.statuses).toEqual([200, 408]);
   });

@@ -275,9 +275,13 @@ export class Client extends Timed implements Placed, Reader {
     let before = 0;
     if (partial !== undefined && partial.length > 0) {
       before = partial.length;
+      const wasBlank = partial.blank;
       partial.add(buffer, from, to);
       result = head.parse(partial.buffer, 0, partial.length);
-      if (result === INCOMPLETE) return;
+      if (result === INCOMPLETE) {
+        if (wasBlank) this.#awaitHead(partial);
+        return;
+      }
       this.source = partial.buffer;
       this.start = 0;
       bodyFrom = from + head.headBytes - before;
@@ -310,7 +314,12 @@ export class Client extends Timed implements Placed, Reader {
     if (from === to) return;
     this.#partial ??= new PartialHead(this.#context.limits.headerBytes);
     this.#partial.add(buffer, from, to);
-    if (!this.#partial.blank) this.waitFor(this.#context.limits.headersTimeoutMs);
+    this.#awaitHead(this.#partial);
+  }
+
+  /** From its first byte on. */
+  #awaitHead(partial: PartialHead): void {
+    if (!partial.blank) this.waitFor(this.#context.limits.headersTimeoutMs);
   }
 
   /** The bytes have no reading, so neither has what follows them. */
