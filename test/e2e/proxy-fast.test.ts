@@ -343,6 +343,7 @@ describe('an answer without a length', () => {
     const answer = await client.rest();
     const chunked = /Transfer-Encoding: chunked\r\n(?:[^\r]+\r\n)*\r\n4\r\n<\/\d>\r\n0\r\n\r\n/g;
     expect(answer.match(chunked)).toHaveLength(2);
+    expect(world.proxy.snapshot().sentBytes).toBe(answer.length);
   });
 
   it('that is broken off is no end', async () => {

@@ -63,13 +63,13 @@ export class AnswerWriter {
     if (this.#wraps) this.#send(writeChunkHead(to - from, scratch.reserve(MAX_CHUNK_HEAD_BYTES), 0));
     if (to - from <= COPY_BYTES) scratch.copy(this.#socket, body, from, to);
     else this.#socket.write(body.subarray(from, to));
-    if (this.#wraps) this.#socket.write(CHUNK_END);
+    if (this.#wraps) this.#write(CHUNK_END);
   }
 
   end(): void {
     if (!this.#wraps) return;
     this.#hurry();
-    this.#socket.write(LAST_CHUNK);
+    this.#write(LAST_CHUNK);
   }
 
   /** What is written first leaves at once; only what follows could be kept back until that has arrived (RFC 9293 §3.7.4). */
@@ -81,6 +81,11 @@ export class AnswerWriter {
   #send(bytes: number): void {
     this.#context.counters.sentBytes += bytes;
     this.#context.scratch.send(this.#socket, bytes);
+  }
+
+  #write(bytes: Buffer): void {
+    this.#context.counters.sentBytes += bytes.length;
+    this.#socket.write(bytes);
   }
 
   #waitLines(lease: Lease): Buffer | undefined {
