@@ -195,8 +195,8 @@ describe('a client that is not read', () => {
   });
 });
 
-describe('an early answer to an upload that ends with its connection', () => {
-  it('arrives whole, and the connection is not reset under it while the client sends on', async () => {
+describe('an early answer to an upload', () => {
+  it('that ends its connection arrives whole, and is not reset while the client sends on', async () => {
     const length = 12_000_000;
     const body = 'early'.repeat(40_000);
     await using w = await world((_head, socket) =>
@@ -211,35 +211,58 @@ describe('an early answer to an upload that ends with its connection', () => {
     expect(client.socket.writableFinished).toBe(true);
   });
 
-  it('waits for a client that is slow to take it, longer than for one that sends on', async () => {
-    const limits = { lingerMs: 50, clientStallMs: 10_000 };
+  /** The client has not taken all of it, and some lies with the proxy. */
+  async function answeredSlowly(more: string, limits: Limits) {
     let app: Socket | undefined;
-    await using w = await world((_head, socket) => (app = socket).write('HTTP/1.1 200 OK\r\n\r\n'), {
-      limits,
-    });
-    await using client = await RawClient.open(w.proxy.port);
-    client.send(post('/', 1_000_000, 'Connection: close\r\n'));
+    const w = await world((_head, socket) => (app = socket).write('HTTP/1.1 200 OK\r\n\r\n'), { limits });
+    const client = await RawClient.open(w.proxy.port);
+    client.send(post('/', 1_000_000, more));
     await client.saw('chunked');
     client.socket.pause();
-    // Until the kernel takes no more, and some of it lies with the proxy.
+    // Until the kernel takes no more.
     const near = accepted.get(client.socket.localPort);
-    let pieces = 0;
+    let bodyBytes = 0;
     while (near?.writableLength === 0) {
       const { sentBytes } = w.proxy.snapshot();
       app?.write(Buffer.alloc(PIECE_BYTES, 'x'));
-      pieces++;
+      bodyBytes += PIECE_BYTES;
       await until('it to be passed on', () => w.proxy.snapshot().sentBytes >= sentBytes + PIECE_BYTES);
     }
     app?.end();
     await w.free();
+    return {
+      ...w,
+      client,
+      near,
+      bodyBytes,
+      async [Symbol.asyncDispose]() {
+        await client[Symbol.asyncDispose]();
+        await w[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  it('waits for a client that is slow to take it, longer than for one that sends on', async () => {
+    const limits = { lingerMs: 50, clientStallMs: 10_000 };
+    await using w = await answeredSlowly('Connection: close\r\n', limits);
     // One whose refusal has been taken is closed when the time for that is over.
     await using other = await RawClient.open(w.proxy.port);
     other.send('no request\r\n\r\n');
     await other.saw('400');
     await until('the other to be closed', () => !accepted.has(other.socket.localPort));
-    client.socket.resume();
-    await client.saw('\r\n0\r\n\r\n');
-    expect(client.received.match(/x/g)).toHaveLength(pieces * PIECE_BYTES);
+    w.client.socket.resume();
+    await w.client.saw('\r\n0\r\n\r\n');
+    expect(w.client.received.match(/x/g)).toHaveLength(w.bodyBytes);
+  });
+
+  it('arrives whole where the client ends its side instead of sending the rest', async () => {
+    await using w = await answeredSlowly('', {});
+    w.client.socket.end();
+    await until('the proxy to know', () => w.near?.readableEnded === true || w.near?.destroyed === true);
+    w.client.socket.resume();
+    await w.client.saw('\r\n0\r\n\r\n');
+    expect(w.client.received.match(/x/g)).toHaveLength(w.bodyBytes);
+    await until('the connection to be closed', () => w.client.closed);
   });
 });
 

@@ -402,6 +402,11 @@ export class Client extends Timed implements Placed, Reader {
 
   /** A client that has ended its side while it waits has gone: nobody can tell the two apart. */
   readonly #onEnd = (): void => {
+    if (this.#state === DRAINING || this.#state === FLUSHING) {
+      // It has its answer, and may still be taking it.
+      this.#state = LINGERING;
+      this.rest.clear();
+    }
     if (this.idle || this.#state === LINGERING) this.closeSoon();
     else this.socket.destroy();
   };
