@@ -9,6 +9,8 @@ export class ClientConnection implements ClientWay {
   readonly exchanges = new Set<OpenExchange>();
   last = false;
   #closing = false;
+  /** Answered before all of it had come. */
+  #answeredEarly: OpenExchange | undefined;
   #readBefore: number;
   #sentBefore: number;
 
@@ -67,6 +69,7 @@ export class ClientConnection implements ClientWay {
 
   remove(exchange: OpenExchange): void {
     this.exchanges.delete(exchange);
+    this.#answeredEarly = exchange.received ? undefined : exchange;
     this.#closeIfDone();
   }
 
@@ -76,10 +79,10 @@ export class ClientConnection implements ClientWay {
 
   /**
    * Whether an error answer written now would be taken for the answer to what is wrong, and not for that of an earlier
-   * request which is still being served.
+   * request which is still being served, or for a second one to a request whose rest is wrong.
    */
   get mayAnswerNow(): boolean {
-    if (this.last || this.exchanges.size > 1) return false;
+    if (this.last || this.exchanges.size > 1 || this.#answeredEarly?.received === false) return false;
     for (const exchange of this.exchanges) if (exchange.received || exchange.answering) return false;
     return true;
   }

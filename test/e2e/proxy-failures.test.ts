@@ -225,6 +225,20 @@ describe('an app that breaks the connection', () => {
     expect(client.statuses).toEqual([200]);
   });
 
+  it.each([
+    ['malformed', (client: RawClient) => client.send('no chunk\r\n')],
+    ['not to come', (client: RawClient) => client.socket.end()],
+  ])('after it has answered it is no second answer that the rest of an upload is %s', async (_what, go) => {
+    await using world = await app((_req, res) => res.end('answer'));
+    await using client = await RawClient.open(world.proxy.port);
+    client.send('POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n');
+    await client.saw('answer');
+    go(client);
+    await client.rest();
+    expect(client.statuses).toEqual([200]);
+    expect(world.proxy.snapshot().errors).toEqual({});
+  });
+
   it('and ended the connection, as its client wanted, that answer is not lost in what the client has sent ahead', async () => {
     const body = 'answer'.repeat(50_000);
     const { promise: sent, resolve } = Promise.withResolvers<undefined>();
