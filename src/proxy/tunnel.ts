@@ -23,6 +23,8 @@ export interface TunnelOptions {
 export function joinSockets({ client, upstream, sweep, halfCloseMs, onClosed }: TunnelOptions): void {
   let open = 2;
   const join = (from: Socket, to: Socket) => {
+    // What node:http has opened ends its side with the app's: the client could not end what it was saying.
+    from.allowHalfOpen = true;
     from.setTimeout(0);
     from.setNoDelay(true);
     from.setKeepAlive(true, TCP_KEEP_ALIVE_MS);

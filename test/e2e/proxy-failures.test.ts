@@ -501,6 +501,29 @@ describe('an upgrade', () => {
     );
   });
 
+  it('passes a half-close of the app, and what the client still has to say', async () => {
+    let heard = '';
+    await using world = await before(
+      await rawUpstream((socket) => {
+        socket.once('data', () => {
+          socket.end(`${SWITCHED}that is all`);
+          socket.on('data', (chunk: Buffer) => (heard += chunk.toString()));
+        });
+      }),
+    );
+    await using client = await RawClient.open(world.proxy.port);
+    client.send(HANDSHAKE);
+    expect(await client.rest()).toMatch(/that is all$/);
+    client.send('one word, ');
+    await until('a word of the client', () => heard === 'one word, ');
+    client.socket.end('and another');
+    await until(
+      'everything to be closed',
+      () => world.upstream.sockets.size === 0 && world.proxy.snapshot().inFlight === 0,
+    );
+    expect(heard).toBe('one word, and another');
+  });
+
   it('half-closed and then silent is closed after a while', async () => {
     await using world = await before(
       await rawUpstream((socket) => socket.on('data', () => socket.write(SWITCHED))),
