@@ -129,6 +129,18 @@ describe('workers', () => {
     (await acquire(one)).release();
     expect(control.resolved).toEqual(['a.test', 'a.test']);
   });
+
+  it('hear of an app that changes twice in a moment which hosts it has in the end', async () => {
+    const { control, one, acquire } = setUp();
+    control.app('a', { activate: () => Promise.resolve(activation([endpoint('c1')], 'warm')) });
+    control.planes.publish('a', [endpoint('c1')]);
+    (await acquire(one)).release();
+    control.planes.invalidate({ appId: 'a', hosts: ['a.test'] });
+    control.planes.invalidate({ appId: 'a', hosts: [] });
+    await settle();
+    control.beforeResolve = () => Promise.reject(new PlatformError('store_unavailable', 'it is away'));
+    await expect(acquire(one)).rejects.toMatchObject({ code: 'store_unavailable' });
+  });
 });
 
 describe('a drain', () => {

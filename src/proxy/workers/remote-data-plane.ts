@@ -87,10 +87,8 @@ export class RemoteDataPlane implements DataPlane, Holder {
   }
 
   invalidate(change: Invalidation): void {
-    this.channel.tellMerged('invalidate', change.appId, change, (before) => ({
-      appId: change.appId,
-      hosts: [...new Set([...before.hosts, ...change.hosts])],
-    }));
+    // The hosts that it has in the end. What led to it by one that it had for a moment is forgotten with it.
+    this.channel.tellMerged('invalidate', change.appId, change);
   }
 
   // ---- what the ledger asks
