@@ -537,6 +537,19 @@ describe('an app of HTTP/2 that', () => {
     },
   );
 
+  it('may say as many fields as one of HTTP/1.1', async () => {
+    const fields = Array.from({ length: 250 }, (_, i) => [`x-${i}`, String(i)] as const);
+    await using w = await front(
+      await h2cApp((_req, res) => {
+        for (const [name, value] of fields) res.setHeader(name, value);
+        res.end();
+      }),
+    );
+    const { status, headers } = await ask(w.proxy);
+    expect(status).toBe(200);
+    expect(headers).toMatchObject(Object.fromEntries(fields));
+  });
+
   it('refuses a request unseen is asked again', async () => {
     const app = await framesApp(
       (stream) => [reset(stream, NGHTTP2_REFUSED_STREAM)],

@@ -9,14 +9,19 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../clock.ts';
 import type { Endpoint } from '../control-plane.ts';
+import { DEFAULT_RESPONSE_HEAD_LIMITS } from '../http1/limits.ts';
 import { H2cRequest } from './h2c-request.ts';
 import { grouped } from './stream-way.ts';
 
 /** What an app may send of one answer, and of all on its connection, before a client has taken some of it. */
 const STREAM_WINDOW_BYTES = 256 * 1024;
 const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024;
+/** As for apps of HTTP/1.1, but that HTTP/2 counts 32 bytes more for each field (RFC 9113 §10.5.1). */
+const { headBytes, fieldLines } = DEFAULT_RESPONSE_HEAD_LIMITS;
 const SESSION_OPTIONS = {
-  settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
+  settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES, maxHeaderListSize: headBytes },
+  // With the status; Node takes 128 unless told.
+  maxHeaderListPairs: fieldLines + 1,
   // What a client repeats is passed on as it is.
   strictSingleValueFields: false,
 };
