@@ -7,6 +7,7 @@ import { Agent, request } from 'node:http';
 import type { Clock } from '../clock.ts';
 import type { Endpoint } from './control-plane.ts';
 import { H2cPool } from './h2/h2c-pool.ts';
+import { DEFAULT_RESPONSE_HEAD_LIMITS } from './http1/limits.ts';
 import type { OutgoingRequest } from './upstream-side.ts';
 
 export interface UpstreamRequest {
@@ -49,14 +50,19 @@ export class UpstreamPool {
   request(endpoint: Endpoint, outgoing: UpstreamRequest): OutgoingRequest {
     if (endpoint.protocol === 'h2c') return this.#h2c.request(endpoint, outgoing);
     const { method, path, headers, fresh } = outgoing;
-    return request({
+    const sent = request({
       host: endpoint.host,
       port: endpoint.port,
       method,
       path,
       headers,
       agent: fresh ? false : this.#agent(endpoint.containerId),
+      // Node's own bound is a quarter of it.
+      maxHeaderSize: DEFAULT_RESPONSE_HEAD_LIMITS.headBytes,
     });
+    // With a limit, fields of the answer beyond it are dropped without a word.
+    sent.maxHeadersCount = 0;
+    return sent;
   }
 
   retire(containerId: string): void {

@@ -158,6 +158,12 @@ describe('an answer over HTTP/2', () => {
     expect(stream.rstCode).toBe(0);
   });
 
+  it('may have a head of 60 KiB', async () => {
+    const policy = 'x'.repeat(60 * 1024);
+    await using w = await world((_req, res) => res.setHeader('X-Policy', policy).end());
+    expect((await askH2(w.session, {})).headers).toMatchObject({ ':status': 200, 'x-policy': policy });
+  });
+
   it('brings its trailers', async () => {
     await using w = await world((_req, res) => {
       res.writeHead(200, { Trailer: 'X-Sum' });

@@ -156,6 +156,24 @@ describe('fields of one connection', () => {
   });
 });
 
+describe('the head of an answer', () => {
+  it('may be of 60 KiB', async () => {
+    const policy = 'x'.repeat(60 * 1024);
+    await using world = await pair((_req, res) => res.setHeader('X-Policy', policy).end());
+    const visit = (head: string) => exchangeRaw(world.proxy.port, `${head}\r\nHost: a.test\r\n\r\n`);
+    expect(await visit('GET / HTTP/1.1\r\nConnection: close')).toContain(`X-Policy: ${policy}\r\n`);
+    expect(await visit('GET / HTTP/1.0')).toContain(`X-Policy: ${policy}\r\n`);
+  });
+
+  it('passes with all of its fields, however many', async () => {
+    // For an HTTP/1.0 client, as the fast transport takes no more than 256.
+    const fields = Array.from({ length: 1_200 }, (_, i) => [`X-${i}`, '1']).flat();
+    await using world = await pair((_req, res) => res.writeHead(200, fields).end());
+    const answer = await exchangeRaw(world.proxy.port, 'GET / HTTP/1.0\r\nHost: a.test\r\n\r\n');
+    expect(answer).toContain('\r\nX-1199: 1\r\n');
+  });
+});
+
 describe('the framing of an answer', () => {
   it.each([
     ['HEAD', 200, 'Content-Length: 1234\r\n'],
