@@ -4,6 +4,7 @@ import { connect } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
+import type { Clock } from '../../src/clock.ts';
 import { DataPlanes } from '../../src/compute/data-planes.ts';
 import { silentLog } from '../../src/log.ts';
 import type { Certificate } from '../../src/proxy/doors/certificates.ts';
@@ -209,6 +210,16 @@ describe('a worker', () => {
       await until('a successor', () => workers.pids.length === 2, 30_000);
     }
     for (let i = 0; i < 10; i++) expect((await ask(workers)).text).toBe('hello');
+  }, 60_000);
+
+  it('that stands still is replaced, also where there is nothing to tell it', async () => {
+    // Its seconds are shorter.
+    const clock: Clock = { ...systemClock, after: (ms, run) => systemClock.after(ms / 5, run) };
+    const { workers } = await start({ clock });
+    const victim = workers.pids[0] ?? 0;
+    process.kill(victim, 'SIGSTOP');
+    await until('it to be dead', () => !isAlive(victim) && !workers.pids.includes(victim));
+    await until('a successor', () => workers.pids.length === 2);
   }, 60_000);
 
   it('that binds for itself, where Node knows no other way, serves and is replaced as well', async () => {

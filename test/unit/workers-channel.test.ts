@@ -219,6 +219,19 @@ describe('a channel whose other end is silent', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('says so also where there was nothing to tell it but that it is to show itself', async () => {
+    const clock = new FakeClock();
+    const [one, two] = [new End(clock), new End()];
+    one.channel.probe();
+    await talk(one, two);
+    expect([one.sent.length, two.sent.length, two.heard]).toEqual([1, 1, []]);
+    expect(clock.pending).toBe(0);
+    one.channel.probe();
+    one.turn();
+    await clock.advance(10_000);
+    expect(one.stuck).toEqual(['it has acknowledged nothing for 10000 ms']);
+  });
+
   it('is patient with one that lags behind', async () => {
     const clock = new FakeClock();
     const [one, two] = [new End(clock), new End()];

@@ -79,6 +79,7 @@ export class Channel<Mine extends Speech, Theirs extends Speech> {
   #acknowledged = 0;
   #received: number | undefined;
   #mustAcknowledge = false;
+  #mustBeHeard = false;
   #scheduled = false;
   #sending = false;
   #stuck = false;
@@ -142,6 +143,12 @@ export class Channel<Mine extends Speech, Theirs extends Speech> {
     return promise;
   }
 
+  /** Has the other side acknowledge that it is there, also where there is nothing to tell it. */
+  probe(): void {
+    this.#mustBeHeard = true;
+    this.#schedule();
+  }
+
   /** A message from the other side. */
   receive({ sequence, received, operations }: Batch): void {
     if (this.#closed !== undefined) return;
@@ -180,6 +187,10 @@ export class Channel<Mine extends Speech, Theirs extends Speech> {
     else this.#schedule();
   }
 
+  get #hasToSend(): boolean {
+    return this.#outgoing.length > 0 || this.#mustAcknowledge || this.#mustBeHeard;
+  }
+
   #schedule(): void {
     if (this.#scheduled || this.#sending) return;
     this.#scheduled = true;
@@ -191,11 +202,11 @@ export class Channel<Mine extends Speech, Theirs extends Speech> {
 
   #flush(): void {
     if (this.#closed !== undefined || this.#sending) return;
-    if (this.#outgoing.length === 0 && !this.#mustAcknowledge) return;
+    if (!this.#hasToSend) return;
     const operations = this.#outgoing.splice(0, MAX_BATCH);
     this.#mergeable.clear();
-    this.#mustAcknowledge = false;
-    const asksFor = this.#options.acknowledge !== undefined && operations.length > 0;
+    const asksFor = this.#options.acknowledge !== undefined && (operations.length > 0 || this.#mustBeHeard);
+    this.#mustAcknowledge = this.#mustBeHeard = false;
     if (asksFor) this.#watch(++this.#sequence);
     this.#sending = true;
     this.#options.send(
@@ -206,7 +217,7 @@ export class Channel<Mine extends Speech, Theirs extends Speech> {
       },
       () => {
         this.#sending = false; // an error comes with the end of the other process, which is noticed elsewhere
-        if (this.#outgoing.length > 0 || this.#mustAcknowledge) this.#schedule();
+        if (this.#hasToSend) this.#schedule();
       },
     );
   }

@@ -27,7 +27,7 @@ const ENTRY = join(import.meta.dirname, 'worker-main.ts');
 const SECRETS = ['MAYFLY_OPERATOR_TOKEN', 'MAYFLY_TOKEN'];
 /** From its start until it listens. */
 const START_TIMEOUT_MS = 30_000;
-/** A worker that has acknowledged nothing for so long is killed. */
+/** A worker that has acknowledged nothing for so long is killed. As often it is asked whether it is there. */
 const SILENCE_MS = 10_000;
 /** Beyond its grace, for closing what it then breaks. */
 const CLOSE_MARGIN_MS = 3_000;
@@ -57,6 +57,7 @@ export class WorkerProcess {
   readonly #listening = Promise.withResolvers<undefined>();
   #plane: RemoteDataPlane | undefined;
   #closing: Promise<void> | undefined;
+  #cancelProbe: (() => void) | undefined;
 
   constructor(options: WorkerProcessOptions) {
     const { number, place } = options;
@@ -190,6 +191,15 @@ export class WorkerProcess {
       ...{ control, clock, ledger, reported },
       channel: (hearing) => this.#channel(hearing),
     });
+    this.#probe(this.#plane.channel);
+  }
+
+  /** One that is told nothing for hours may be stuck all the same, and the kernel goes on giving it connections. */
+  #probe(channel: RemoteDataPlane['channel']): void {
+    this.#cancelProbe = this.#options.clock.after(SILENCE_MS, () => {
+      channel.probe();
+      this.#probe(channel);
+    });
   }
 
   #channel(hearing: Hearing<WorkerSpeech>): Channel<ControlSpeech, WorkerSpeech> {
@@ -220,6 +230,7 @@ export class WorkerProcess {
     });
     // Its last words may still be on their way.
     if (child.connected) await once(child, 'disconnect');
+    this.#cancelProbe?.();
     this.#plane?.gone();
     this.#listening.reject(
       new PlatformError(
