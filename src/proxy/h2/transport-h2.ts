@@ -10,6 +10,7 @@ import type { ProxyCounters } from '../counters.ts';
 import type { Peer } from '../doors/peer.ts';
 import { Exchange } from '../exchange.ts';
 import type { ExchangeContext } from '../exchange-context.ts';
+import { DEFAULT_RESPONSE_HEAD_LIMITS } from '../http1/limits.ts';
 import type { LatencyHistogram } from '../latency.ts';
 import { STREAM_WINDOW_BYTES } from '../limits.ts';
 import type { TransportLimits } from '../limits.ts';
@@ -170,6 +171,8 @@ function sessionOptions(limits: TransportLimits): ServerOptions {
       enablePush: false,
     },
     maxHeaderListPairs: Math.ceil((4 * limits.headerBytes) / FIELD_OVERHEAD_BYTES),
+    // Of an answer, with what nghttp2 reckons for each field: more than apps may say, or the stream would be reset instead.
+    maxSendHeaderBlockLength: 2 * DEFAULT_RESPONSE_HEAD_LIMITS.headBytes,
     streamResetBurst: RESET_BURST,
     streamResetRate: RESETS_PER_SECOND,
     // What an app repeats is passed on as it is.
