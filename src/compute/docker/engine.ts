@@ -40,6 +40,7 @@ import { Sandboxes } from './sandboxes.ts';
 import type { ContainerNetwork } from './sandboxes.ts';
 import { Starts } from './starts.ts';
 import { StatsSource } from './stats.ts';
+import { Sweep } from './sweep.ts';
 import { WayToNeeds } from './way-to-needs.ts';
 import type { InsideDoor } from './way-to-needs.ts';
 
@@ -115,6 +116,7 @@ class Driver implements DockerEngine {
   readonly #stats: StatsSource;
   readonly #logReader: LogReader;
   readonly #starts: Starts;
+  readonly #sweep: Sweep;
   readonly #recovery: Recovery;
   readonly #way: WayToNeeds | undefined;
   readonly #localRegistries: readonly string[];
@@ -135,7 +137,12 @@ class Driver implements DockerEngine {
       clock,
       ...(options.callTimeoutMs !== undefined && { callTimeoutMs: options.callTimeoutMs }),
     });
-    this.#sandboxes = new Sandboxes(this.#api, nodeId, clock);
+    this.#sandboxes = new Sandboxes({
+      api: this.#api,
+      nodeId,
+      clock,
+      onLeft: () => this.#sweep.doubt(),
+    });
     this.#pool = new SandboxPool({
       size: options.poolSize ?? 2,
       maxAgeMs: options.sandboxMaxAgeMs ?? DAY_MS,
@@ -149,10 +156,20 @@ class Driver implements DockerEngine {
     this.#occupancy = new Occupancy(this.#pool);
     this.#way = options.insideDoor && new WayToNeeds(options.insideDoor, () => this.network.gateway);
     this.#exits = new Exits({ api: this.#api, onGone: (containerId) => this.#gone(containerId), onError });
+    this.#sweep = new Sweep({
+      api: this.#api,
+      nodeId,
+      clock,
+      sandboxes: this.#sandboxes,
+      lives: this.#exits.lives,
+      isStarting: (containerId) => this.#starts.isUnderWay(containerId),
+      onError,
+    });
     this.#starts = new Starts({
       api: this.#api,
       nodeId,
       clock,
+      sweep: this.#sweep,
       sandboxes: this.#sandboxes,
       pool: this.#pool,
       occupancy: this.#occupancy,
@@ -170,11 +187,11 @@ class Driver implements DockerEngine {
       pool: this.#pool,
       occupancy: this.#occupancy,
       exits: this.#exits,
-      starts: this.#starts,
+      sweep: this.#sweep,
     });
     this.#watch = new EventWatch({
       clock,
-      open: (signal) => this.#api.events(ofNode(nodeId), ['die', 'oom'], signal),
+      open: (signal) => this.#api.events(ofNode(nodeId), ['create', 'die', 'oom'], signal),
       onEvent: (event) => this.#recovery.event(event),
       onReconnected: () => this.#recovery.run(),
       onError,
@@ -189,6 +206,7 @@ class Driver implements DockerEngine {
     this.#cores = await this.#api.cores();
     await this.#watch.start();
     await this.#recovery.run();
+    await this.#sweep.looked();
     if (!this.#way) return;
     const own = await this.#own();
     await this.#way.prepare(new Set(own.flatMap(({ Labels }) => Labels[LABEL.container] ?? [])));
@@ -326,6 +344,7 @@ class Driver implements DockerEngine {
     // What an engine that is stuck leaves is found again by the next process of this node.
     const cancel = this.#clock.after(CLOSE_TIMEOUT_MS, () => this.#api.giveUp());
     await this.#watch.close();
+    await this.#sweep.close();
     await this.#pool.close();
     try {
       await this.#sandboxes.removeNetwork();

@@ -33,10 +33,8 @@ export class Occupancy {
   }
 
   /** Takes the sandbox from a container, which may still run in it: the caller sees to both. */
-  evict(containerId: string): Sandbox | undefined {
-    const sandbox = this.#byContainer.get(containerId);
+  evict(containerId: string): void {
     this.#byContainer.delete(containerId);
-    return sandbox;
   }
 
   /** A sandbox does not run any more. Returns the container that lived in it and now has no network. */

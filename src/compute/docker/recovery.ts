@@ -11,7 +11,7 @@ import { LABEL, joined, ofNode } from './labels.ts';
 import type { Occupancy } from './occupancy.ts';
 import type { SandboxPool } from './sandbox-pool.ts';
 import type { Sandboxes } from './sandboxes.ts';
-import type { Starts } from './starts.ts';
+import type { Sweep } from './sweep.ts';
 
 export interface RecoveryOptions {
   readonly api: DockerApi;
@@ -21,7 +21,7 @@ export interface RecoveryOptions {
   readonly pool: SandboxPool;
   readonly occupancy: Occupancy;
   readonly exits: Exits;
-  readonly starts: Starts;
+  readonly sweep: Sweep;
 }
 
 export class Recovery {
@@ -33,15 +33,15 @@ export class Recovery {
   }
 
   event(event: DockerEvent): void {
-    if (event.Actor.Attributes[LABEL.role] === 'app') this.#options.exits.event(event);
+    if (event.Action === 'create') this.#options.sweep.created(event);
+    else if (event.Actor.Attributes[LABEL.role] === 'app') this.#options.exits.event(event);
     else if (event.Action === 'die') this.#sandboxDied(event.Actor.ID);
   }
 
   /** Errors: `engine_unavailable`; it can be run again. */
   async run(): Promise<void> {
-    const { api, nodeId, sandboxes, pool, exits, starts } = this.#options;
+    const { api, nodeId, sandboxes, pool, exits, sweep } = this.#options;
     await sandboxes.prepare();
-    await starts.settle();
     // Noted before the engine is asked: what is started meanwhile may not be in its list.
     const believedLives = exits.lives.live();
     const believedSandboxes = sandboxes.ids();
@@ -53,9 +53,7 @@ export class Recovery {
     if (!this.#adopted) await this.#adopt(running);
     exits.compare(believedLives, new Set(running.keys()));
     for (const id of believedSandboxes) if (!running.has(id)) this.#sandboxDied(id);
-    for (const row of rows)
-      if (row.Labels[LABEL.role] === 'sandbox' && !sandboxes.knows(row))
-        await sandboxes.removeContainer(row.Id);
+    sweep.doubt(); // what cannot be removed at this moment keeps nobody waiting
     await pool.fill();
   }
 
@@ -64,7 +62,7 @@ export class Recovery {
    * a list that is a moment old must not tell it otherwise.
    */
   async #adopt(running: ReadonlyMap<string, ContainerRow>): Promise<void> {
-    const { exits, sandboxes, occupancy } = this.#options;
+    const { exits, sandboxes, occupancy, sweep } = this.#options;
     this.#adopted = true;
     for (const row of running.values()) {
       const containerId = row.Labels[LABEL.container];
@@ -75,6 +73,7 @@ export class Recovery {
       if (sandbox) occupancy.hold(containerId, sandbox);
       else await this.#kill(containerId, row.Id);
     }
+    sweep.begin();
   }
 
   #sandboxDied(sandboxId: string): void {

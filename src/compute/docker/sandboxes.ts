@@ -29,10 +29,19 @@ export interface ContainerNetwork {
   readonly gateway: string | undefined;
 }
 
+export interface SandboxesOptions {
+  readonly api: DockerApi;
+  readonly nodeId: string;
+  readonly clock: Clock;
+  /** A sandbox that is not known any more may be there, or may yet come. */
+  readonly onLeft: () => void;
+}
+
 export class Sandboxes {
   readonly #api: DockerApi;
   readonly #nodeId: string;
   readonly #clock: Clock;
+  readonly #onLeft: () => void;
   readonly #byId = new Map<string, Sandbox>();
   /** Names of those being made, which the engine lists before we know their ids. */
   readonly #making = new Set<string>();
@@ -41,10 +50,11 @@ export class Sandboxes {
   #ranges: NonNullable<NonNullable<NetworkRow['IPAM']>['Config']> = [];
   #grounding: Promise<void> | undefined;
 
-  constructor(api: DockerApi, nodeId: string, clock: Clock) {
+  constructor({ api, nodeId, clock, onLeft }: SandboxesOptions) {
     this.#api = api;
     this.#nodeId = nodeId;
     this.#clock = clock;
+    this.#onLeft = onLeft;
   }
 
   get #networkName(): string {
@@ -87,8 +97,8 @@ export class Sandboxes {
   }
 
   /** Whether this process made or adopted it, and has not discarded it. */
-  knows(row: ContainerRow): boolean {
-    return this.#byId.has(row.Id) || row.Names.some((name) => this.#making.has(name.replace(/^\//, '')));
+  knows(id: string, names: readonly string[]): boolean {
+    return this.#byId.has(id) || names.some((name) => this.#making.has(name));
   }
 
   /** Takes over a running sandbox of an earlier process; undefined when it has no address. */
@@ -113,10 +123,19 @@ export class Sandboxes {
     }
   }
 
-  async discard(sandbox: Sandbox): Promise<void> {
-    // Forgotten first: should it not be removed now, it is a leftover, and found as such.
+  /** It is not known from here on: whoever calls sees to it that it goes. */
+  disown(sandbox: Sandbox): void {
     this.#byId.delete(sandbox.id);
-    await this.removeContainer(sandbox.id);
+  }
+
+  async discard(sandbox: Sandbox): Promise<void> {
+    this.disown(sandbox);
+    try {
+      await this.removeContainer(sandbox.id);
+    } catch (thrown) {
+      this.#onLeft();
+      throw thrown;
+    }
   }
 
   /** Removes any container, by the engine's id; what is gone already, or going, is no error. Returns when it is gone. */
@@ -144,20 +163,28 @@ export class Sandboxes {
     const name = `mayfly-${this.#nodeId}-sandbox-${randomBytes(6).toString('hex')}`;
     this.#making.add(name);
     try {
-      const id = await this.#api.create(this.#body(name));
-      try {
-        await this.#api.start(id);
-        const host = (await this.#api.inspect(id)).NetworkSettings.Networks[this.#networkName]?.IPAddress;
-        if (!host) throw new Error(`the sandbox ${name} was given no address on ${this.#networkName}`);
-        const sandbox: Sandbox = { id, host, bornAtMs: this.#clock.nowMs() };
-        this.#byId.set(id, sandbox);
-        return sandbox;
-      } catch (thrown) {
-        await this.removeContainer(id).catch(() => {}); // found as a leftover later on
-        throw thrown;
-      }
+      return await this.#makeAs(name);
+    } catch (thrown) {
+      this.#making.delete(name);
+      this.#onLeft(); // the engine may not have removed it, or may make it yet
+      throw thrown;
     } finally {
       this.#making.delete(name);
+    }
+  }
+
+  async #makeAs(name: string): Promise<Sandbox> {
+    const id = await this.#api.create(this.#body(name));
+    try {
+      await this.#api.start(id);
+      const host = (await this.#api.inspect(id)).NetworkSettings.Networks[this.#networkName]?.IPAddress;
+      if (!host) throw new Error(`the sandbox ${name} was given no address on ${this.#networkName}`);
+      const sandbox: Sandbox = { id, host, bornAtMs: this.#clock.nowMs() };
+      this.#byId.set(id, sandbox);
+      return sandbox;
+    } catch (thrown) {
+      await this.removeContainer(id).catch(() => {}); // it is what made this fail that matters
+      throw thrown;
     }
   }
 

@@ -10,11 +10,11 @@ import { isFailure } from './api.ts';
 import type { DockerApi } from './api.ts';
 import { createBody, imageOf } from './container-spec.ts';
 import { notFound } from './images.ts';
-import { ofContainer, ofNode } from './labels.ts';
 import type { Life, Lives } from './lives.ts';
 import type { Occupancy } from './occupancy.ts';
 import type { Sandbox, SandboxPool } from './sandbox-pool.ts';
 import type { Sandboxes } from './sandboxes.ts';
+import type { Sweep } from './sweep.ts';
 import type { WayToNeeds } from './way-to-needs.ts';
 
 export interface StartsOptions {
@@ -25,6 +25,7 @@ export interface StartsOptions {
   readonly pool: SandboxPool;
   readonly occupancy: Occupancy;
   readonly lives: Lives;
+  readonly sweep: Sweep;
   /** Undefined: containers have no way to the apps that they need. */
   readonly way: WayToNeeds | undefined;
   /** How many CPUs the engine has. */
@@ -39,58 +40,55 @@ interface Attempt {
   readonly signal: AbortSignal;
   /** When a network began to be looked for (monotonic): that is part of what creating takes. */
   readonly beganMs: number;
+  /** Sandboxes in which something of it may be left, or may yet come. */
+  readonly doubtful: Sandbox[];
 }
 
 export class Starts {
   readonly #options: StartsOptions;
-  /**
-   * Starts whose outcome the engine could not tell, by container id, with their sandbox. A start gets here only with a
-   * sandbox in hand, which an engine that is away does not give: so there are never more than starts that were under way.
-   */
-  readonly #doubtful = new Map<string, Sandbox>();
-  #settling: Promise<void> | undefined;
+  /** Containers that are being started, by the platform's id. */
+  readonly #underWay = new Set<string>();
 
   constructor(options: StartsOptions) {
     this.#options = options;
   }
 
+  /** Whether the engine may have a container of that id that is wanted, and that nobody knows yet. */
+  isUnderWay(containerId: string): boolean {
+    return this.#underWay.has(containerId);
+  }
+
   /** See `Engine.start`. */
   async start(spec: StartSpec, signal: AbortSignal): Promise<Started> {
-    const { pool, sandboxes, lives, clock } = this.#options;
+    const { lives, clock, sweep } = this.#options;
+    const { containerId } = spec;
     signal.throwIfAborted();
     imageOf(spec.workload);
-    if (lives.get(spec.containerId))
-      throw new PlatformError('start_failed', `there is a container ${spec.containerId} already`);
-    const beganMs = clock.monotonicMs();
+    if (lives.get(containerId))
+      throw new PlatformError('start_failed', `there is a container ${containerId} already`);
+    const doubtful: Sandbox[] = [];
+    this.#underWay.add(containerId);
+    try {
+      return await this.#attempt({ spec, signal, beganMs: clock.monotonicMs(), doubtful });
+    } finally {
+      this.#underWay.delete(containerId);
+      for (const sandbox of doubtful) sweep.giveUp(containerId, sandbox);
+    }
+  }
+
+  async #attempt(attempt: Attempt): Promise<Started> {
+    const { pool, sandboxes } = this.#options;
     const sandbox = await pool.take();
     try {
-      return await this.#startIn(sandbox, { spec, signal, beganMs });
+      return await this.#startIn(sandbox, attempt);
     } catch (thrown) {
       // A sandbox may have died without our knowing yet: that is no fault of the app, which gets a new one, once.
       if (!isPlatformError(thrown, 'start_failed') || (await sandboxes.runs(sandbox))) throw thrown;
-      return await this.#startIn(await sandboxes.make(), { spec, signal, beganMs });
-    } finally {
-      if (this.#doubtful.size > 0) this.settle().catch(this.#options.onError);
+      return await this.#startIn(await sandboxes.make(), attempt);
     }
   }
 
-  /** Removes what doubtful starts may have left. Errors: `engine_unavailable`. */
-  settle(): Promise<void> {
-    this.#settling ??= this.#settle().finally(() => (this.#settling = undefined));
-    return this.#settling;
-  }
-
-  async #settle(): Promise<void> {
-    const { api, nodeId, sandboxes, pool } = this.#options;
-    for (const [containerId, sandbox] of this.#doubtful) {
-      for (const { Id } of await api.list(ofNode(nodeId), ofContainer(containerId)))
-        await sandboxes.removeContainer(Id);
-      this.#doubtful.delete(containerId);
-      pool.retire(sandbox);
-    }
-  }
-
-  async #startIn(sandbox: Sandbox, { spec, signal, beganMs }: Attempt): Promise<Started> {
+  async #startIn(sandbox: Sandbox, { spec, signal, beganMs, doubtful }: Attempt): Promise<Started> {
     const { api, nodeId, clock, pool, occupancy, lives, cores, onEnded } = this.#options;
     const { containerId } = spec;
     let engineId: string;
@@ -99,7 +97,7 @@ export class Starts {
       engineId = await api.create(createBody(nodeId, spec, sandbox.id, way, cores()));
     } catch (thrown) {
       if (isFailure(thrown)) pool.retire(sandbox);
-      else this.#doubtful.set(containerId, sandbox);
+      else doubtful.push(sandbox);
       await this.#removeWay(containerId);
       throw startError(spec, thrown);
     }
@@ -114,7 +112,7 @@ export class Starts {
         throw new PlatformError('start_failed', `${containerId} was stopped while it started`);
     } catch (thrown) {
       lives.forget(life);
-      await this.#undo(containerId, engineId);
+      if (!(await this.#undone(containerId, engineId))) doubtful.push(sandbox);
       throw startError(spec, thrown);
     }
     const startedMs = clock.monotonicMs();
@@ -126,17 +124,18 @@ export class Starts {
     };
   }
 
-  /** Removes what a failed start has left; if the engine is away, once it is back. */
-  async #undo(containerId: string, engineId: string): Promise<void> {
+  /** Removes what a failed start has left. False where the engine does not; the sandbox is the caller's then. */
+  async #undone(containerId: string, engineId: string): Promise<boolean> {
     const { sandboxes, occupancy, onError } = this.#options;
     await this.#removeWay(containerId);
     try {
       await sandboxes.removeContainer(engineId);
       occupancy.release(containerId);
+      return true;
     } catch (error) {
       onError(error);
-      const sandbox = occupancy.evict(containerId);
-      if (sandbox) this.#doubtful.set(containerId, sandbox);
+      occupancy.evict(containerId);
+      return false;
     }
   }
 
