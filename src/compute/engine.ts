@@ -142,8 +142,12 @@ export interface Engine {
   /** Removes it and everything made for it; kills it first if it runs. */
   remove(containerId: string): Promise<void>;
 
-  /** Errors: `not_found`, `unsupported`, `invalid_transition` (it does not run). */
+  /**
+   * When it rejects, the container is in use: should it be paused after all, the engine resumes it by itself.
+   * Errors: `not_found`, `unsupported`, `invalid_transition` (it does not run).
+   */
   pause(containerId: string): Promise<void>;
+  /** Errors: as `pause`. */
   unpause(containerId: string): Promise<void>;
 
   /** Changes limits without a restart. It yields to nobody then (`yieldCpu`). Errors: `not_found`, `unsupported`. */

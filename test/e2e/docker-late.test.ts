@@ -1,7 +1,7 @@
 /** An engine that does what it was asked for only after it was given up on, or refuses to undo it: nothing of that stays. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { DockerEngine, DockerEngineOptions } from '../../src/compute/docker/engine.ts';
-import { containersWith, whyNoDocker } from '../support/docker.ts';
+import { containersWith, docker, engineIdOf, whyNoDocker } from '../support/docker.ts';
 import { DockerRelay } from '../support/docker-relay.ts';
 import { dockerHarness, imageSpec, reachable } from '../support/docker-harness.ts';
 import type { DockerHarness } from '../support/docker-harness.ts';
@@ -157,6 +157,40 @@ describe.skipIf(missing !== undefined)(`the docker engine, when it is late ${mis
     relay.allow();
     await engine.remove(spec.containerId);
     await onlyThePool();
+  });
+
+  it('wakes a container that is paused after its pause was given up, and leaves one that was to be paused', async () => {
+    await open();
+    const [late, asleep] = [imageSpec(harness.image), imageSpec(harness.image)];
+    for (const spec of [late, asleep]) await engine.start(spec, never);
+    await engine.pause(asleep.containerId);
+    const held = relay.hold(/^POST \S*\/pause/);
+    await expect(engine.pause(late.containerId)).rejects.toMatchObject(AWAY);
+    await held.release();
+    const status = async ({ containerId }: { containerId: string }) =>
+      (await engine.inspect(containerId))?.status;
+    await until('it to run', async () => (await status(late)) === 'running');
+    expect(await status(asleep)).toBe('paused');
+    await engine.pause(late.containerId);
+    expect(await status(late)).toBe('paused');
+  });
+
+  it.each([
+    ['while it listens', false],
+    ['while it is not heard', true],
+  ])('wakes a container that somebody has paused by hand %s', async (_, isAway) => {
+    await open();
+    const [used, asleep] = [imageSpec(harness.image), imageSpec(harness.image)];
+    for (const spec of [used, asleep]) await engine.start(spec, never);
+    await engine.pause(asleep.containerId);
+    if (isAway) await relay.cut();
+    const engineId = await engineIdOf(used.containerId);
+    expect((await docker('POST', `/containers/${engineId}/pause`)).status).toBe(204);
+    if (isAway) await relay.mend();
+    const state = async ({ containerId }: { containerId: string }) =>
+      (await containersWith(`mayfly.container=${containerId}`))[0]?.State;
+    await until('it to run', async () => (await state(used)) === 'running');
+    expect(await state(asleep)).toBe('paused');
   });
 
   it('touches neither what serves, sleeps or has ended, nor what is of another node', async () => {

@@ -6,7 +6,7 @@
 import { systemClock } from '../../clock.ts';
 import type { Clock } from '../../clock.ts';
 import type { Resources } from '../../cmdb/records.ts';
-import { PlatformError } from '../../errors.ts';
+import { PlatformError, isPlatformError } from '../../errors.ts';
 import { silentLog } from '../../log.ts';
 import type { Log } from '../../log.ts';
 import { setYields } from '../cpu-weight.ts';
@@ -188,10 +188,11 @@ class Driver implements DockerEngine {
       occupancy: this.#occupancy,
       exits: this.#exits,
       sweep: this.#sweep,
+      onPausedInVain: (containerId) => this.#thaw(containerId),
     });
     this.#watch = new EventWatch({
       clock,
-      open: (signal) => this.#api.events(ofNode(nodeId), ['create', 'die', 'oom'], signal),
+      open: (signal) => this.#api.events(ofNode(nodeId), ['create', 'die', 'oom', 'pause'], signal),
       onEvent: (event) => this.#recovery.event(event),
       onReconnected: () => this.#recovery.run(),
       onError,
@@ -270,10 +271,21 @@ class Driver implements DockerEngine {
   }
 
   async pause(containerId: string): Promise<void> {
-    await this.#become('paused', containerId, (engineId) => this.#api.pause(engineId));
+    const life = this.#exits.lives.get(containerId);
+    if (life) life.isToBePaused = true;
+    try {
+      await this.#become('paused', containerId, (engineId) => this.#api.pause(engineId));
+    } catch (thrown) {
+      if (life) life.isToBePaused = false;
+      // The caller goes on using it, and the engine may have paused it, or may do so yet, of which its events tell.
+      if (isPlatformError(thrown, 'engine_unavailable')) this.#thaw(containerId);
+      throw thrown;
+    }
   }
 
   async unpause(containerId: string): Promise<void> {
+    const life = this.#exits.lives.get(containerId);
+    if (life) life.isToBePaused = false;
     await this.#become('running', containerId, (engineId) => this.#api.unpause(engineId));
   }
 
@@ -353,6 +365,13 @@ class Driver implements DockerEngine {
     }
     cancel();
     this.#api.close();
+  }
+
+  /** It takes requests, and is paused, or may be: it would answer none of them. */
+  #thaw(containerId: string): void {
+    this.#become('running', containerId, (engineId) => this.#api.unpause(engineId)).catch((error: unknown) =>
+      this.#log.warn({ containerId, error: String(error) }, 'a paused container that is in use stays so'),
+    );
   }
 
   /** Pauses or unpauses; asks what is the case only when the engine refuses, most often because it is so already. */

@@ -10,6 +10,8 @@ export interface Life {
   /** The engine's id. */
   readonly engineId: string;
   state: 'starting' | 'live' | 'ending';
+  /** It was told to; nobody sends it anything. */
+  isToBePaused: boolean;
   /** It ended while it was still starting. */
   ended: boolean;
   /** As the engine reported it; null while unknown. */
@@ -35,6 +37,7 @@ export class Lives {
       containerId,
       engineId,
       state: 'starting',
+      isToBePaused: false,
       ended: false,
       exitCode: null,
       outOfMemory: false,
@@ -51,9 +54,18 @@ export class Lives {
     return true;
   }
 
-  /** Found running, started by an earlier process. */
-  adopt(containerId: string, engineId: string): void {
-    if (!this.#byContainer.has(containerId)) this.starting(containerId, engineId).state = 'live';
+  /** Found running, or paused, started by an earlier process. */
+  adopt(containerId: string, engineId: string, isPaused = false): void {
+    if (this.#byContainer.has(containerId)) return;
+    const life = this.starting(containerId, engineId);
+    life.state = 'live';
+    life.isToBePaused = isPaused;
+  }
+
+  /** Whether the engine's container, which is paused, is one that should serve. */
+  isPausedInVain(containerId: string, engineId: string): boolean {
+    const life = this.#byContainer.get(containerId);
+    return life?.engineId === engineId && life.state === 'live' && !life.isToBePaused;
   }
 
   /** Somebody wants it to end: its end is no news. */

@@ -22,6 +22,8 @@ export interface RecoveryOptions {
   readonly occupancy: Occupancy;
   readonly exits: Exits;
   readonly sweep: Sweep;
+  /** A container is paused that nobody has told to, or not for sure: it is in use. */
+  readonly onPausedInVain: (containerId: string) => void;
 }
 
 export class Recovery {
@@ -34,6 +36,7 @@ export class Recovery {
 
   event(event: DockerEvent): void {
     if (event.Action === 'create') this.#options.sweep.created(event);
+    else if (event.Action === 'pause') this.#paused(event.Actor.Attributes[LABEL.container], event.Actor.ID);
     else if (event.Actor.Attributes[LABEL.role] === 'app') this.#options.exits.event(event);
     else if (event.Action === 'die') this.#sandboxDied(event.Actor.ID);
   }
@@ -52,6 +55,8 @@ export class Recovery {
 
     if (!this.#adopted) await this.#adopt(running);
     exits.compare(believedLives, new Set(running.keys()));
+    for (const { Id, Labels, State } of rows)
+      if (statusOf(State) === 'paused') this.#paused(Labels[LABEL.container], Id);
     for (const id of believedSandboxes) if (!running.has(id)) this.#sandboxDied(id);
     sweep.doubt(); // what cannot be removed at this moment keeps nobody waiting
     await pool.fill();
@@ -67,13 +72,19 @@ export class Recovery {
     for (const row of running.values()) {
       const containerId = row.Labels[LABEL.container];
       if (containerId === undefined) continue;
-      exits.lives.adopt(containerId, row.Id);
+      exits.lives.adopt(containerId, row.Id, statusOf(row.State) === 'paused');
       const sandboxRow = running.get(joined(row.HostConfig.NetworkMode) ?? '');
       const sandbox = sandboxRow && sandboxes.adopt(sandboxRow);
       if (sandbox) occupancy.hold(containerId, sandbox);
       else await this.#kill(containerId, row.Id);
     }
     sweep.begin();
+  }
+
+  #paused(containerId: string | undefined, engineId: string): void {
+    const { exits, onPausedInVain } = this.#options;
+    if (containerId !== undefined && exits.lives.isPausedInVain(containerId, engineId))
+      onPausedInVain(containerId);
   }
 
   #sandboxDied(sandboxId: string): void {
