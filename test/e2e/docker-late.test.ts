@@ -11,7 +11,7 @@ const missing = await whyNoDocker();
 const never = new AbortController().signal;
 
 /** Enough for what the engine really does. */
-const PATIENCE_MS = 3_000;
+const PATIENCE_MS = 5_000;
 const AWAY = { code: 'engine_unavailable' };
 
 const CREATE_APP = /^POST \S*\/containers\/create\?name=\S+-ctr_/;
@@ -191,6 +191,22 @@ describe.skipIf(missing !== undefined)(`the docker engine, when it is late ${mis
       (await containersWith(`mayfly.container=${containerId}`))[0]?.State;
     await until('it to run', async () => (await state(used)) === 'running');
     expect(await state(asleep)).toBe('paused');
+  });
+
+  it('does not take a container for stopped that Docker will not stop, and then does not say whether it runs', async () => {
+    await open();
+    const spec = imageSpec(harness.image);
+    const { address } = await engine.start(spec, never);
+    await until('it to listen', () => reachable(address));
+    relay.refuse(/^POST \S*\/stop/);
+    const held = relay.hold(new RegExp(`^GET \\S*/containers/${await engineIdOf(spec.containerId)}/json`));
+    await expect(engine.stop(spec.containerId, 0)).rejects.toMatchObject({ code: 'internal' });
+    await held.release();
+    expect(held.lines).toHaveLength(1);
+    expect(await engine.inspect(spec.containerId)).toMatchObject({ status: 'running', address });
+    relay.allow();
+    await engine.stop(spec.containerId, 0);
+    expect(await reachable(address)).toBe(false);
   });
 
   it('touches neither what serves, sleeps or has ended, nor what is of another node', async () => {

@@ -24,7 +24,7 @@ import type {
   Started,
 } from '../engine.ts';
 import { DockerApi, isFailure } from './api.ts';
-import type { ContainerDetails, ContainerRow, DockerEvent } from './api.ts';
+import type { ContainerDetails, ContainerRow, DockerEvent, DockerFailure } from './api.ts';
 import { limitsOf } from './container-spec.ts';
 import { describe, hasProcess } from './describe.ts';
 import { EventWatch } from './event-watch.ts';
@@ -243,17 +243,22 @@ class Driver implements DockerEngine {
       if (engineId !== undefined) await this.#api.stop(engineId, Math.ceil(graceMs / 1000));
     } catch (thrown) {
       // It has ended already, it is not there, or it was removed meanwhile: or it lives, and that is a failure.
-      const found =
-        isFailure(thrown) && !isFailure(thrown, 404) && !isFailure(thrown, 304)
-          ? await this.inspect(containerId).catch(() => undefined)
-          : undefined;
-      if (!isFailure(thrown) || (found && hasProcess(found.status))) {
+      if (!isFailure(thrown) || (await this.#mayLive(containerId, thrown))) {
         this.#exits.lives.endingFailed(life);
         throw failed('stop', containerId, thrown);
       }
     }
     this.#exits.lives.forget(life);
     this.#gone(containerId);
+  }
+
+  /** Whether what the engine refused to stop may run; what cannot be asked may. */
+  async #mayLive(containerId: string, refusal: DockerFailure): Promise<boolean> {
+    if (isFailure(refusal, 404) || isFailure(refusal, 304)) return false;
+    return this.inspect(containerId).then(
+      (found) => found !== undefined && hasProcess(found.status),
+      () => true,
+    );
   }
 
   async remove(containerId: string): Promise<void> {
