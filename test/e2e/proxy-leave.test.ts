@@ -1,12 +1,14 @@
 /** A data plane that leaves while another takes over its port: whoever is connected may ask once more and is told to go. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { get, GOAWAY, RawH2 } from '../support/raw-h2.ts';
 import { RawClient } from '../support/raw-http.ts';
 import { activation } from '../support/scripted-control-plane.ts';
 import { ask, testProxy } from '../support/upstreams-proxy.ts';
-import { httpUpstream } from '../support/upstreams.ts';
+import { httpUpstream, rawUpstream } from '../support/upstreams.ts';
 import type { Upstream } from '../support/upstreams.ts';
 import { until } from '../support/until.ts';
 
@@ -74,6 +76,43 @@ describe.each(['fast', 'http'] as const)('a proxy that leaves (%s)', (transport)
     await Promise.all([proxy.close({ graceMs: 0 }), closed, over]);
     sockets.close();
   });
+});
+
+it('a client that is slow to take an answer which is whole gets it, if there is time for that', async () => {
+  const sockets = new Map<number | undefined, Socket>();
+  const onAccepted = (message: unknown) => {
+    const { socket } = message as { socket: Socket };
+    sockets.set(socket.remotePort, socket);
+  };
+  subscribe('net.server.socket', onAccepted);
+  let app: Socket | undefined;
+  await using upstream = await rawUpstream((socket) => {
+    socket.once('data', () => {
+      (app = socket).write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
+    });
+  });
+  await using proxy = await serving(upstream);
+  await using client = await RawClient.open(proxy.port);
+  client.send(REQUEST);
+  await client.saw('chunked');
+  client.socket.pause();
+  const near = sockets.get(client.socket.localPort);
+  unsubscribe('net.server.socket', onAccepted);
+  let bodyBytes = 0;
+  while (near?.writableLength === 0) {
+    const { sentBytes } = proxy.snapshot();
+    app?.write(`9c40\r\n${'x'.repeat(40_000)}\r\n`);
+    bodyBytes += 40_000;
+    await until('it to be passed on', () => proxy.snapshot().sentBytes >= sentBytes + 40_000);
+  }
+  app?.write('0\r\n\r\n');
+  await until('the request to be over', () => proxy.snapshot().inFlight === 0);
+  const closed = proxy.close({ graceMs: 60_000 });
+  await expect(ask(proxy)).rejects.toThrow('ECONNREFUSED');
+  client.socket.resume();
+  await closed;
+  await client.saw('\r\n0\r\n\r\n');
+  expect(client.received.match(/x/g)).toHaveLength(bodyBytes);
 });
 
 it('clients of HTTP/2 are told to go: what is under way is served, and of anything later they know that it was not', async () => {

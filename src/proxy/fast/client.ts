@@ -103,6 +103,17 @@ export class Client extends Timed implements Placed, Reader {
     this.socket.destroy();
   }
 
+  /** Resolves when nothing of what has been answered waits to leave any more. */
+  async taken(): Promise<void> {
+    const { socket } = this;
+    if (socket.writableLength === 0 && this.#state !== LINGERING) return;
+    await new Promise<void>((resolve) => {
+      socket.once('close', () => resolve());
+      // One that has been ended closes by itself, gently.
+      if (!socket.writableEnded) socket.write('', () => resolve());
+    });
+  }
+
   // ---- what the exchange asks
 
   /** Whether it takes no more of an answer at the moment. A socket that says so emits 'drain' later. */

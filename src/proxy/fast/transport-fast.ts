@@ -64,6 +64,7 @@ export class FastTransport implements Transport {
   async drain(): Promise<void> {
     this.#closeIdle();
     await Promise.all([this.#idle(), this.#fallback.drain()]);
+    await Promise.all(this.#clients.all().map((client) => client.taken()));
   }
 
   async close(): Promise<void> {
