@@ -7,7 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { PlatformError } from '../errors.ts';
 import { addAppsCommands, addDeployCommand } from './commands/apps.ts';
 import { addCompletionCommand } from './commands/completion.ts';
-import { addHelpCommand, follow } from './commands/help.ts';
+import { addHelpCommand, follow, noSuchCommand } from './commands/help.ts';
 import { addUpCommand } from './commands/up.ts';
 import {
   addEventsCommand,
@@ -50,6 +50,7 @@ async function execute(context: Context): Promise<number> {
     if (!(thrown instanceof CommanderError)) throw thrown;
     if (thrown.exitCode !== 0 && thrown.code === 'commander.help') return EXIT.usage; // shown on stderr instead
     if (thrown.exitCode !== 0) throw usageError(thrown, program, context.argv);
+    if (thrown.code === 'commander.helpDisplayed') mustLeadSomewhere(program, context.argv);
   }
   if (help !== '') await context.print(help);
   return exitCode;
@@ -125,6 +126,13 @@ ${EXIT_CODES_HELP}`,
   addCompletionCommand(program, context);
   addHelpCommand(program);
   return program;
+}
+
+/** commander shows the help of the last command that there is, whatever follows: `mayfly nope --help` would look like a yes. */
+function mustLeadSomewhere(program: Command, argv: readonly string[]): void {
+  const end = argv.findIndex((word) => word.startsWith('-'));
+  const { found, path, rest } = follow(program, argv.slice(0, end === -1 ? undefined : end));
+  if (rest !== undefined && found.commands.length > 0) throw noSuchCommand(path, rest);
 }
 
 /** commander's "error: unknown option '--josn'\n(Did you mean --json?)" in our form. */

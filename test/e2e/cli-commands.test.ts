@@ -559,6 +559,9 @@ describe('help', () => {
       stderr: 'error: there is no command mayfly apps nope\nhint: mayfly apps --help shows what there is\n',
     });
     expect(await cli(['help', 'nope'])).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(await cli(['apps', 'nope', '--help'])).toEqual(await cli(['help', 'apps', 'nope']));
+    expect(await cli(['nope', '--help'])).toEqual(await cli(['help', 'nope']));
+    expect(await ok(['apps', 'create', 'hello', '--help'])).toBe(await ok(['apps', 'create', '--help']));
   });
 
   test('the exit codes are documented', async () => {

@@ -10,11 +10,14 @@ export function addHelpCommand(program: Command): void {
     .argument('[command...]', 'its words')
     .action((words: readonly string[]) => {
       const { found, path, rest } = follow(program, words);
-      if (rest !== undefined)
-        throw new UsageError(`there is no command ${path} ${rest}`, `${path} --help shows what there is`);
+      if (rest !== undefined) throw noSuchCommand(path, rest);
       found.outputHelp();
     });
   examples(command, [['', 'mayfly help apps create']]);
+}
+
+export function noSuchCommand(path: string, word: string): UsageError {
+  return new UsageError(`there is no command ${path} ${word}`, `${path} --help shows what there is`);
 }
 
 /** The command that words lead to, as far as they do, and the first that leads nowhere. */
