@@ -134,7 +134,7 @@ describe.skipIf(missing !== undefined)(`an image of the docker engine ${missing 
       await image.remove();
       await expect(careful.resolveImage(name, () => {}, never)).rejects.toMatchObject({
         code: 'image_not_found',
-        message: expect.stringContaining('--local-registry') as string,
+        hint: expect.stringContaining(`--local-registry ${registry.host}`) as string,
       });
     } finally {
       await image.remove();

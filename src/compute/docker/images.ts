@@ -38,7 +38,8 @@ export async function resolveImage(
   if (registry !== undefined && !mayAsk(registry))
     throw notFound(
       image,
-      `its registry ${registry} is on the node itself or beside it, and not one that its operator names (--local-registry)`,
+      `its registry ${registry} is on the node itself or beside it, and not one that its operator names`,
+      { hint: `Start the node with --local-registry ${registry}, or build or pull the image on the node.` },
     );
   try {
     const tally = new PullTally();
@@ -51,7 +52,7 @@ export async function resolveImage(
     if (!pulled) throw new DockerFailure(404, 'the pull ended, and the image is not there');
     return resolved(pulled);
   } catch (thrown) {
-    if (isFailure(thrown)) throw notFound(image, kindOfFailure(thrown.message), thrown);
+    if (isFailure(thrown)) throw notFound(image, kindOfFailure(thrown.message), { cause: thrown });
     throw thrown;
   }
 }
@@ -64,19 +65,19 @@ async function inspect(api: DockerApi, image: string): Promise<ImageDetails | un
     return isId ? undefined : found;
   } catch (thrown) {
     if (isFailure(thrown, 404)) return undefined;
-    if (isFailure(thrown, 400)) throw notFound(image, thrown.message, thrown);
+    if (isFailure(thrown, 400)) throw notFound(image, thrown.message, { cause: thrown });
     throw thrown;
   }
 }
 
 /** `image_not_found` with the reason. */
-export const notFound = (image: string, why: string, cause?: unknown) =>
+export const notFound = (image: string, why: string, more: { cause?: unknown; hint?: string } = {}) =>
   new PlatformError(
     'image_not_found',
     `the image ${image} is not on this node, and cannot be pulled: ${why}`,
     {
-      cause,
       hint: 'Check its name and tag, and that the registry can be reached from the node; or build it on the node.',
+      ...more,
     },
   );
 

@@ -147,7 +147,7 @@ export class Starts {
 function startError(spec: StartSpec, thrown: unknown): unknown {
   if (!isFailure(thrown)) return thrown;
   if (isFailure(thrown, 404) && /no such image/i.test(thrown.message))
-    return notFound(imageOf(spec.workload).image, thrown.message, thrown);
+    return notFound(imageOf(spec.workload).image, thrown.message, { cause: thrown });
   return new PlatformError('start_failed', `Docker cannot start ${spec.containerId}: ${thrown.message}`, {
     cause: thrown,
   });
