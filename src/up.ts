@@ -116,7 +116,12 @@ async function serve(
   closers.push(() => proxy.close({ graceMs: DRAIN_MS }));
   closers.push(doors.watch((change) => proxy.changeCertificates(change)));
   feed?.watch((change) => proxy.changeCertificates(change));
-  if (config.workers > 1) closers.push(hangUp.calls(() => proxy.restart()));
+  closers.push(
+    hangUp.calls(async () => {
+      if (config.workers > 1) await proxy.restart();
+      else log.info('no worker is replaced: there is one, and it is part of the program itself (--workers)');
+    }),
+  );
   const metrics = new MetricsCollector({
     store,
     tally,

@@ -65,7 +65,11 @@ function open(
   /** Of certificates that are shown: which, by the name of its file, and what about it. */
   const warnings: string[] = [];
   const changes: CertificateChange[] = [];
+  const news: string[] = [];
   const log = {
+    info: (fields: object, message: string) => {
+      news.push(`${basename((fields as { certificate: string }).certificate)}: ${message}`);
+    },
     warn: (fields: object, message: string) => {
       warnings.push(`${basename((fields as { certificate: string }).certificate)}: ${message}`);
     },
@@ -75,7 +79,7 @@ function open(
   onTestFinished(() => files.close());
   files.watch((change) => changes.push(change));
   return {
-    ...{ clock, errors, warnings, changes, files },
+    ...{ clock, errors, warnings, news, changes, files },
     names: () => files.certificates.flatMap(({ names }) => names),
     /** The names of the one that is shown where no name fits. */
     fallback: () => files.certificates.filter(({ isDefault }) => isDefault).flatMap(({ names }) => names),
@@ -111,9 +115,9 @@ describe('certificates from files', () => {
 
   it('are read again when told, and every few seconds: what has changed, has come and has gone', async () => {
     put('a', one);
-    const { files, changes, clock, names } = open([], folder);
+    const { files, changes, news, clock, names } = open([], folder);
     files.reload();
-    expect(changes).toEqual([]);
+    expect([changes, news]).toEqual([[], []]);
 
     put('a', two);
     put('b', one);
@@ -127,6 +131,11 @@ describe('certificates from files', () => {
     expect(changes[1]).toEqual({ remove: [`file:${join(folder, 'b.crt')}`], put: [] });
     await clock.advance(60_000);
     expect(changes).toHaveLength(2);
+    expect(news).toEqual([
+      'a.crt: a certificate is shown from now on',
+      'b.crt: a certificate is shown from now on',
+      'b.crt: a certificate is shown no longer',
+    ]);
   });
 
   it('are followed through links, as those who renew them leave them', () => {

@@ -22,7 +22,7 @@ export interface CertificateFilesOptions {
   /** A folder of pairs: NAME.crt and NAME.key, or NAME/fullchain.pem and NAME/privkey.pem as certbot leaves them. */
   readonly folder: string | undefined;
   readonly clock: Clock;
-  readonly log: ProxyLog;
+  readonly log: ProxyLog & { info(fields: object, message: string): void };
 }
 
 const LOOK_EVERY_MS = 10_000;
@@ -69,6 +69,7 @@ export class CertificateFiles {
   reload(): void {
     const { change, faults } = this.#look();
     for (const fault of faults) this.#options.log.error({ err: fault }, 'a certificate stays as it was');
+    this.#sayOf(change);
     this.#warnOf(change);
     if (change.remove.length > 0 || change.put.length > 0) this.#publish(change);
   }
@@ -125,6 +126,17 @@ export class CertificateFiles {
       faults.push(thrown as PlatformError);
       return { stamp, certificate: before?.certificate, isNew: false };
     }
+  }
+
+  /** Whoever renewed one wants to see that it was taken. */
+  #sayOf({ remove, put }: CertificateChange): void {
+    const { log } = this.#options;
+    for (const { id, names, expiresAtMs } of put)
+      log.info(
+        { certificate: id, names, expiresAt: new Date(expiresAtMs).toISOString() },
+        'a certificate is shown from now on',
+      );
+    for (const id of remove) log.info({ certificate: id }, 'a certificate is shown no longer');
   }
 
   /** Of what is shown, and of no use to visitors. */
@@ -203,7 +215,7 @@ function readPair(id: string, { certPath, keyPath }: FilePair): Certificate {
     if (!(cause instanceof CertificateFault)) throw cause;
     const path = cause.part === 'key' ? keyPath : certPath;
     throw new PlatformError('invalid_config', `${path} ${cause.message}`, {
-      hint: 'A certificate is a PEM file, and its key another one, without a passphrase.',
+      hint: 'Both are PEM files that belong together, the key without a passphrase. One of another kind is good for nothing here: have the certificate issued for a new key.',
     });
   }
 }
