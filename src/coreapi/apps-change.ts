@@ -153,7 +153,7 @@ export function claimError(thrown: PlatformError, { hosts }: Pick<App, 'hosts'>)
 
 export function nameTaken(name: string): PlatformError {
   return new PlatformError('name_taken', `there is an app ${JSON.stringify(name)} already`, {
-    hint: 'choose another name, or change that app with PUT or PATCH /v1/apps/NAME',
+    hint: 'choose another name, or change that app with PUT or PATCH /v1/apps/NAME (mayfly apps update)',
     fields: [{ field: 'name', reason: 'is taken' }],
   });
 }

@@ -67,7 +67,7 @@ export const eventQuery = z
 export const logQuery = z.strictObject({
   tail: wholeText({ min: 0, max: 10_000 }, DEFAULT_TAIL_LINES, 'The last so many lines that exist already.'),
   follow: flag('Go on with what is written from now on, also by the containers that come after this one.'),
-  container: text('A container of the app; the newest unless told.'),
+  container: text('A container of the app. Unless told: those that live, or the newest where none does.'),
 });
 
 /** `*`, or entity tags such as `"3"`: generations (RFC 9110, section 13.1). */

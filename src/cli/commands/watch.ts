@@ -86,7 +86,7 @@ export function addLogsCommand(program: Command, context: Context): void {
       .argument('<app>', 'its name or id')
       .option('-f, --follow', 'go on with what is written from now on, until Ctrl-C')
       .option('--tail <lines>', 'only the last so many lines (default: 100)')
-      .option('--container <id>', 'of this container (default: the newest)'),
+      .option('--container <id>', 'of this container (default: those that live, else the newest)'),
   ).action(async (app: string, options: Options) => {
     const query = {
       ...(options.tail !== undefined && { tail: wholeNumber('--tail', options.tail) }),
