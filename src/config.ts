@@ -4,10 +4,26 @@
  * its name, where it came from, and what is allowed, all of it at once.
  */
 import { readFileSync } from 'node:fs';
-import { isIPv4, isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { BLOCKED_PORTS } from './blocked-ports.ts';
+import {
+  apiPort,
+  choice,
+  flag,
+  host,
+  list,
+  logTarget,
+  network,
+  number,
+  path,
+  port,
+  Refused,
+  registry,
+  share,
+  socketPath,
+  token,
+} from './config-rules.ts';
+import type { Rule } from './config-rules.ts';
 import { PlatformError } from './errors.ts';
 import type { FieldError } from './errors.ts';
 import { LOG_LEVELS } from './log.ts';
@@ -63,13 +79,7 @@ export interface UpConfig {
   readonly operatorToken: string | undefined;
 }
 
-/** Entries of a setting that is a list. */
-const MAX_LIST = 1_000;
-
 type Env = Readonly<Record<string, string | undefined>>;
-
-/** Reads a value, whatever its source gave: text, or a JSON value from the file. Throws with what is allowed. */
-type Rule<T> = (raw: unknown, folder: string) => T;
 
 interface Setting<T> {
   readonly flag: string | null;
@@ -77,97 +87,6 @@ interface Setting<T> {
   readonly fallback: (env: Env) => T;
   readonly rule: Rule<T>;
 }
-
-/** Says what was expected; the caller adds name and source. */
-class Refused extends Error {}
-
-function number(range: { min: number; max: number; whole?: boolean }): Rule<number> {
-  const { min, max, whole = true } = range;
-  return (raw) => {
-    const value = typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : raw;
-    if (typeof value === 'number' && value >= min && value <= max && (!whole || Number.isInteger(value)))
-      return value;
-    throw new Refused(`must be a ${whole ? 'whole ' : ''}number from ${min} to ${max}`);
-  };
-}
-
-function choice<T extends string>(choices: readonly T[]): Rule<T> {
-  return (raw) => {
-    const found = choices.find((one) => one === raw);
-    if (found !== undefined) return found;
-    throw new Refused(`must be one of ${choices.join(', ')}`);
-  };
-}
-
-const text: Rule<string> = (raw) => {
-  if (typeof raw === 'string' && raw !== '') return raw;
-  throw new Refused('must not be empty');
-};
-
-const host: Rule<string> = (raw, folder) => {
-  const value = text(raw, folder);
-  if (/^[A-Za-z0-9.:_-]+$/.test(value)) return value;
-  throw new Refused('must be an address or a hostname, such as 127.0.0.1 or ::1');
-};
-
-/** Relative to the folder of the file it stands in, else to the current one. */
-const path: Rule<string> = (raw, folder) => resolve(folder, text(raw, folder));
-
-const socketPath: Rule<string> = (raw, folder) => path(text(raw, folder).replace(/^unix:\/\//, ''), folder);
-
-const logTarget: Rule<string> = (raw, folder) => (raw === '-' ? raw : path(raw, folder));
-
-const share: Rule<number> = (raw) => {
-  if (raw === 'full') return 1;
-  const value = typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : raw;
-  if (typeof value === 'number' && value > 0 && value <= 1) return value;
-  throw new Refused('must be full, or a share above 0 and up to 1, such as 0.01 for one in a hundred');
-};
-
-const flag: Rule<boolean> = (raw) => {
-  if (typeof raw === 'boolean') return raw;
-  if (raw === '1' || raw === 'true') return true;
-  if (raw === '0' || raw === 'false') return false;
-  throw new Refused('must be true or false');
-};
-
-const token: Rule<string> = (raw, folder) => {
-  const value = text(raw, folder);
-  if (/^[\x21-\x7e]{16,256}$/.test(value)) return value;
-  throw new Refused('must be 16 to 256 printable characters without spaces');
-};
-
-const port = number({ min: 0, max: 65_535 });
-
-/** What the command line and the tools of its users can reach. */
-const apiPort: Rule<number> = (raw, folder) => {
-  const value = port(raw, folder);
-  if (!BLOCKED_PORTS.has(value)) return value;
-  throw new Refused('must be a port that HTTP clients connect to, which browsers and Node refuse here');
-};
-
-/** A list from the file, repeated flags, or text with commas between. */
-function list<T>(rule: Rule<T>): Rule<T[]> {
-  return (raw, folder) => {
-    const items = typeof raw === 'string' ? raw.split(',').map((item) => item.trim()) : raw;
-    if (!Array.isArray(items) || items.length > MAX_LIST)
-      throw new Refused(`must be a list of at most ${MAX_LIST}`);
-    return items.map((item) => rule(item, folder));
-  };
-}
-
-/** A network, or an address as a network of one. */
-const network: Rule<string> = (raw) => {
-  const [, address = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(String(raw)) ?? [];
-  const bits = isIPv4(address) ? 32 : isIPv6(address) ? 128 : -1;
-  if (prefix === undefined ? bits > 0 : Number(prefix) <= bits) return `${address}/${prefix ?? bits}`;
-  throw new Refused('must be networks or addresses, such as 192.0.2.0/24 or ::1');
-};
-
-const registry: Rule<string> = (raw) => {
-  if (typeof raw === 'string' && /^[\w.-]+(?::\d{1,5})?$/.test(raw)) return raw;
-  throw new Refused('must be registries as images name them, such as localhost:5000');
-};
 
 const SETTINGS: { readonly [K in keyof UpConfig]: Setting<UpConfig[K]> } = {
   data: { flag: '--data', env: 'MAYFLY_DATA', fallback: defaultData, rule: path },
