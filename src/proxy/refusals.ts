@@ -1,4 +1,4 @@
-/** The refusals that more than one part of the dispatcher gives. */
+/** The refusals that more than one part of the data plane gives, worded once. */
 import { PlatformError } from '../errors.ts';
 import type { GuestRights } from './control-plane.ts';
 
@@ -23,6 +23,19 @@ export function needMissing(host: string, guest: GuestRights | null): PlatformEr
   );
 }
 
+/** Two readers of the request could disagree: what it is, or where it ends. */
+export function ambiguousHttp(message: string): PlatformError {
+  return new PlatformError('ambiguous_http', message, {
+    hint: 'Requests that two readers could take differently are refused.',
+  });
+}
+
+/** No reader could make anything of it. */
+export function malformedHttp(message: string): PlatformError {
+  return new PlatformError('bad_request', message);
+}
+
+/** While requests in flight are finished: no new one is taken. */
 export function shuttingDown(): PlatformError {
   return new PlatformError('shutting_down', 'this proxy is stopping', { retryAfterMs: 1_000 });
 }

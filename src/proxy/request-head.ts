@@ -5,6 +5,7 @@
  */
 import { PlatformError } from '../errors.ts';
 import { normalizeHost } from '../hostname.ts';
+import { ambiguousHttp, malformedHttp } from './refusals.ts';
 
 export interface RawRequest {
   readonly method: string;
@@ -33,7 +34,7 @@ export interface RequestHead {
  */
 export function readRequestHead(request: RawRequest, limits: { readonly targetBytes: number }): RequestHead {
   const { method, version, rawHeaders } = request;
-  if (version !== '1.1' && version !== '1.0') throw ambiguous(`the request line says HTTP/${version}`);
+  if (version !== '1.1' && version !== '1.0') throw ambiguousHttp(`the request line says HTTP/${version}`);
   if (request.target.length > limits.targetBytes)
     throw new PlatformError('uri_too_long', `the request target is longer than ${limits.targetBytes} bytes`);
 
@@ -45,15 +46,15 @@ export function readRequestHead(request: RawRequest, limits: { readonly targetBy
     const value = rawHeaders[i + 1] ?? '';
     switch (name.length === 4 || name.length === 14 || name.length === 17 ? name.toLowerCase() : '') {
       case 'host':
-        if (hostHeader !== undefined) throw ambiguous('there is more than one Host');
+        if (hostHeader !== undefined) throw ambiguousHttp('there is more than one Host');
         hostHeader = value;
         break;
       case 'content-length':
-        if (contentLength !== undefined) throw ambiguous('there is more than one Content-Length');
+        if (contentLength !== undefined) throw ambiguousHttp('there is more than one Content-Length');
         contentLength = value;
         break;
       case 'transfer-encoding':
-        if (transferEncoding !== undefined) throw ambiguous('there is more than one Transfer-Encoding');
+        if (transferEncoding !== undefined) throw ambiguousHttp('there is more than one Transfer-Encoding');
         transferEncoding = value;
     }
   }
@@ -62,7 +63,7 @@ export function readRequestHead(request: RawRequest, limits: { readonly targetBy
   const named = readHost(hostHeader, version);
   const meant = authority === undefined ? named : readHost(authority, version);
   if (named !== undefined && meant !== named)
-    throw ambiguous('the request target names another host than Host does');
+    throw ambiguousHttp('the request target names another host than Host does');
   if (meant === undefined)
     throw new PlatformError('unknown_host', 'the request names no host', {
       hint: 'Send a Host header; without one no app can be found.',
@@ -78,14 +79,14 @@ export function readRequestHead(request: RawRequest, limits: { readonly targetBy
 
 /** RFC 9112 §3.2. CONNECT's authority-form never comes here. */
 function readTarget(text: string, method: string): { authority: string | undefined; target: string } {
-  if (text.includes('#')) throw malformed('the request target has a fragment');
+  if (text.includes('#')) throw malformedHttp('the request target has a fragment');
   if (text.startsWith('/')) return { authority: undefined, target: text };
   if (text === '*') {
-    if (method !== 'OPTIONS') throw malformed('only OPTIONS may have the target *');
+    if (method !== 'OPTIONS') throw malformedHttp('only OPTIONS may have the target *');
     return { authority: undefined, target: text };
   }
   const absolute = /^https?:\/\/([^/?]*)(.*)$/i.exec(text);
-  if (absolute === null) throw malformed('the request target is neither a path nor an http URL');
+  if (absolute === null) throw malformedHttp('the request target is neither a path nor an http URL');
   const [, authority = '', rest = ''] = absolute;
   // §3.2.4: an absolute URL without a path is the server as a whole for OPTIONS, else the root.
   if (rest === '') return { authority, target: method === 'OPTIONS' ? '*' : '/' };
@@ -94,12 +95,12 @@ function readTarget(text: string, method: string): { authority: string | undefin
 
 function readHost(header: string | undefined, version: string): string | undefined {
   if (header === undefined) {
-    if (version === '1.1') throw ambiguous('there is no Host');
+    if (version === '1.1') throw ambiguousHttp('there is no Host');
     return undefined;
   }
   // Header bytes arrive as latin1; a name that is not ASCII is UTF-8.
   const host = normalizeHost(Buffer.from(header, 'latin1').toString('utf8'));
-  if (host === undefined) throw ambiguous('the Host is not a valid hostname');
+  if (host === undefined) throw ambiguousHttp('the Host is not a valid hostname');
   return host;
 }
 
@@ -110,24 +111,15 @@ function readFraming(
   version: string,
 ): Pick<RequestHead, 'body' | 'contentLength'> {
   if (transferEncoding !== undefined) {
-    if (version === '1.0') throw ambiguous('HTTP/1.0 has no Transfer-Encoding');
-    if (contentLength !== undefined) throw ambiguous('there are both Content-Length and Transfer-Encoding');
+    if (version === '1.0') throw ambiguousHttp('HTTP/1.0 has no Transfer-Encoding');
+    if (contentLength !== undefined)
+      throw ambiguousHttp('there are both Content-Length and Transfer-Encoding');
     if (transferEncoding.toLowerCase() !== 'chunked')
-      throw ambiguous('the Transfer-Encoding is not chunked alone');
+      throw ambiguousHttp('the Transfer-Encoding is not chunked alone');
     return { body: 'chunked', contentLength: 0 };
   }
   if (contentLength === undefined) return { body: 'none', contentLength: 0 };
-  if (!/^\d{1,15}$/.test(contentLength)) throw ambiguous('the Content-Length is not a number');
+  if (!/^\d{1,15}$/.test(contentLength)) throw ambiguousHttp('the Content-Length is not a number');
   const bytes = Number(contentLength);
   return { body: bytes === 0 ? 'none' : 'length', contentLength: bytes };
-}
-
-function ambiguous(message: string): PlatformError {
-  return new PlatformError('ambiguous_http', message, {
-    hint: 'Requests that two readers could take differently are refused.',
-  });
-}
-
-function malformed(message: string): PlatformError {
-  return new PlatformError('bad_request', message);
 }

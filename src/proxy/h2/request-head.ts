@@ -5,6 +5,7 @@
  */
 import { PlatformError } from '../../errors.ts';
 import { normalizeHost } from '../../hostname.ts';
+import { ambiguousHttp, malformedHttp } from '../refusals.ts';
 import type { RawRequest } from '../request-head.ts';
 
 export interface H2Head {
@@ -41,13 +42,14 @@ export function toHttp1({ rawHeaders, ends }: H2Head, limits: { readonly headerB
     const value = rawHeaders[i + 1] ?? '';
     bytes += name.length + value.length + 4;
     if (name.startsWith(':')) {
-      if (pseudo.has(name) || fields.length > 0) throw ambiguous(`${name} is repeated or comes too late`);
+      if (pseudo.has(name) || fields.length > 0) throw ambiguousHttp(`${name} is repeated or comes too late`);
       pseudo.set(name, value);
       continue;
     }
-    if (!FIELD_NAME.test(name) || !FIELD_VALUE.test(value)) throw ambiguous('a header field is malformed');
-    if (CONNECTION_SPECIFIC.has(name)) throw ambiguous(`HTTP/2 has no ${name}`);
-    if (name === 'te' && value.toLowerCase() !== 'trailers') throw ambiguous('TE is not trailers');
+    if (!FIELD_NAME.test(name) || !FIELD_VALUE.test(value))
+      throw ambiguousHttp('a header field is malformed');
+    if (CONNECTION_SPECIFIC.has(name)) throw ambiguousHttp(`HTTP/2 has no ${name}`);
+    if (name === 'te' && value.toLowerCase() !== 'trailers') throw ambiguousHttp('TE is not trailers');
     if (name === 'content-length') hasLength = true;
     if (name === 'host') hosts.push(value);
     else if (name === 'cookie') crumbs.push(value);
@@ -59,8 +61,9 @@ export function toHttp1({ rawHeaders, ends }: H2Head, limits: { readonly headerB
       `the header section is larger than ${limits.headerBytes} bytes`,
     );
   const method = pseudo.get(':method') ?? '';
-  if (method === 'CONNECT' || pseudo.has(':protocol')) throw malformed('there is no CONNECT here');
-  if (!/^https?$/.test(pseudo.get(':scheme') ?? '')) throw malformed('the scheme is neither http nor https');
+  if (method === 'CONNECT' || pseudo.has(':protocol')) throw malformedHttp('there is no CONNECT here');
+  if (!/^https?$/.test(pseudo.get(':scheme') ?? ''))
+    throw malformedHttp('the scheme is neither http nor https');
   return {
     method,
     target: readPath(pseudo.get(':path') ?? '', method),
@@ -77,7 +80,7 @@ export function toHttp1({ rawHeaders, ends }: H2Head, limits: { readonly headerB
 
 function readPath(path: string, method: string): string {
   if (ORIGIN_FORM.test(path) || (path === '*' && method === 'OPTIONS')) return path;
-  throw malformed('the path is none that HTTP/1.1 could ask for');
+  throw malformedHttp('the path is none that HTTP/1.1 could ask for');
 }
 
 /** §8.3.1: `:authority` is the Host; one that is sent beside it says the same. */
@@ -85,21 +88,11 @@ function readAuthority(authority: string | undefined, hosts: readonly string[]):
   if (authority === undefined || authority === '') return hosts;
   const meant = spelling(authority);
   if (hosts.some((host) => spelling(host) !== meant))
-    throw ambiguous('Host names another host than :authority does');
+    throw ambiguousHttp('Host names another host than :authority does');
   return [authority];
 }
 
 /** Host and port, in one spelling. */
 function spelling(host: string): string {
   return `${normalizeHost(host) ?? host}${/:\d*$/.exec(host)?.[0] ?? ''}`;
-}
-
-function ambiguous(message: string): PlatformError {
-  return new PlatformError('ambiguous_http', message, {
-    hint: 'Requests that two readers could take differently are refused.',
-  });
-}
-
-function malformed(message: string): PlatformError {
-  return new PlatformError('bad_request', message);
 }
