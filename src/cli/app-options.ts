@@ -6,6 +6,7 @@ import { resolve } from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import type { DeployBody, PatchAppBody } from '../coreapi/schema.ts';
+import { collect } from './client-options.ts';
 import { UsageError } from './exit-codes.ts';
 import { parsePolicy, POLICY_FIELDS } from './policy-options.ts';
 
@@ -28,10 +29,6 @@ export interface AppOptions {
 }
 
 const PROTOCOLS = ['http1', 'h2c'] as const;
-
-function collect(value: string, before: readonly string[] | undefined): string[] {
-  return [...(before ?? []), value];
-}
 
 /** What a revision is made of: an image or a command, and how it runs. */
 export function addRevisionOptions(command: Command): Command {

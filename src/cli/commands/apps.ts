@@ -56,7 +56,7 @@ function addCreate(apps: Command, context: Context): void {
         context.client(options).createApp(body as unknown as CreateAppBody, { onProgress: show }),
       );
       if (options.json) await context.printJson(app);
-      else await context.print(`created ${app.name}${reachedAt(app)}\n`);
+      else await context.print(`created ${app.name}${whereReached(app)}\n`);
     });
   examples(command, [
     ['an image', 'mayfly apps create hello --host hello.localhost --image mayfly/hello --port 8080'],
@@ -135,7 +135,7 @@ function addUpdate(apps: Command, context: Context): void {
     if (options.json) await context.printJson(app);
     else
       await context.print(
-        `updated ${app.name}, which runs revision ${app.revision.number}${reachedAt(app)}\n`,
+        `updated ${app.name}, which runs revision ${app.revision.number}${whereReached(app)}\n`,
       );
   });
   examples(command, [
@@ -209,7 +209,7 @@ function workload({ revision }: AppView): string {
   return oneLine(revision.image ?? (revision.command ?? []).join(' '));
 }
 
-function reachedAt(app: AppView): string {
+function whereReached(app: AppView): string {
   return app.hosts.length > 0 ? `, reached at ${app.hosts.join(', ')}` : ', which no hostname reaches yet';
 }
 

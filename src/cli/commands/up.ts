@@ -2,7 +2,7 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { ENGINE_CHOICES, readConfig, unknownVariables } from '../../config.ts';
-import { examples } from '../client-options.ts';
+import { collect, examples } from '../client-options.ts';
 import type { Context } from '../context.ts';
 import { LOG_LEVELS } from '../../log.ts';
 
@@ -108,11 +108,6 @@ export function addUpCommand(program: Command, context: Context, done: (exitCode
     ['reachable from outside', 'mayfly up --proxy-host 0.0.0.0 --proxy-port 80'],
     ['with TLS', 'mayfly up --tls-port 8443 --tls-cert site.crt --tls-key site.key'],
   ]);
-}
-
-/** Of an option that may be repeated. */
-function collect(value: string, before: string[] = []): string[] {
-  return [...before, value];
 }
 
 /** Names the choices without holding anybody to them. */
