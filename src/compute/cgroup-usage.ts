@@ -27,7 +27,7 @@ export interface CgroupV1Folders {
 
 /** Errors: ENOENT or ENODEV once the group is gone. */
 export function usageV1({ cpu, cpuacct, memory, pids }: CgroupV1Folders): CgroupUsage {
-  const scheduled = readIfThere(`${cpu}/cpu.stat`);
+  const scheduled = readOrNothing(`${cpu}/cpu.stat`);
   const used = number(`${memory}/memory.usage_in_bytes`);
   const cache = field(read(`${memory}/memory.stat`), 'total_inactive_file');
   return {
@@ -36,7 +36,7 @@ export function usageV1({ cpu, cpuacct, memory, pids }: CgroupV1Folders): Cgroup
     pids: number(`${pids}/pids.current`),
     periods: field(scheduled, 'nr_periods'),
     throttledPeriods: field(scheduled, 'nr_throttled'),
-    oomKills: field(readIfThere(`${memory}/memory.oom_control`), 'oom_kill'),
+    oomKills: field(readOrNothing(`${memory}/memory.oom_control`), 'oom_kill'),
   };
 }
 
@@ -51,7 +51,7 @@ export function usageV2(folder: string): CgroupUsage {
     pids: number(`${folder}/pids.current`),
     periods: field(scheduled, 'nr_periods'),
     throttledPeriods: field(scheduled, 'nr_throttled'),
-    oomKills: field(readIfThere(`${folder}/memory.events`), 'oom_kill'),
+    oomKills: field(readOrNothing(`${folder}/memory.events`), 'oom_kill'),
   };
 }
 
@@ -62,7 +62,8 @@ function read(path: string): string {
   return files.read(path);
 }
 
-function readIfThere(path: string): string {
+/** Of what not every kernel has. */
+function readOrNothing(path: string): string {
   try {
     return read(path);
   } catch {

@@ -2,7 +2,7 @@
 import type { Demand, Finding, Need } from './load-demand.ts';
 import { fillOf, grownFor, memoryFor, modesOf, waterOf } from './load-shape.ts';
 import type { ContainerUse } from './load-window.ts';
-import { coresText, countText, round } from './load-words.ts';
+import { coresText, countText, toHundredths } from './load-words.ts';
 import type { LoadContext } from './load.ts';
 import type { Extent } from './scale.ts';
 
@@ -48,7 +48,11 @@ export function growCpuAndPlaces(
           ]
         : []),
     ],
-    figures: { neededCpu: round(demand.cpu), neededConcurrency: round(demand.places), ...figuresOf(span) },
+    figures: {
+      neededCpu: toHundredths(demand.cpu),
+      neededConcurrency: toHundredths(demand.places),
+      ...figuresOf(span),
+    },
   };
 }
 
@@ -90,9 +94,9 @@ export function growMemory(
 function figuresOf(span: Finding['span']): Record<string, number> {
   return {
     windowMs: Math.round(span.ms),
-    arrivalsPerSecond: round((span.arrivals / span.ms) * 1_000),
-    cpuUsed: round(span.cpu),
-    cpuGranted: round(span.granted),
-    throttledShare: round(span.throttledShare),
+    arrivalsPerSecond: toHundredths((span.arrivals / span.ms) * 1_000),
+    cpuUsed: toHundredths(span.cpu),
+    cpuGranted: toHundredths(span.granted),
+    throttledShare: toHundredths(span.throttledShare),
   };
 }

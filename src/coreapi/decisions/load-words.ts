@@ -1,15 +1,16 @@
 /** Figures as people read them, in reasons and events. */
 
 export function coresText(cores: number): string {
-  return `${round(cores)} CPU`;
+  return `${toHundredths(cores)} CPU`;
 }
 
 /** `1 container`, `2.5 containers`, `40 containers`. */
 export function countText(count: number, one: string, many = `${one}s`): string {
-  const rounded = count < 10 ? round(count) : Math.round(count);
+  const rounded = count < 10 ? toHundredths(count) : Math.round(count);
   return `${rounded} ${rounded === 1 ? one : many}`;
 }
 
-export function round(value: number): number {
+/** Finer than that, load is noise. */
+export function toHundredths(value: number): number {
   return Math.round(value * 100) / 100;
 }

@@ -20,7 +20,7 @@ import {
 } from './load-shape.ts';
 import { withoutSpares, withSpares } from './load-spares.ts';
 import { LoadWindow, type Observation } from './load-window.ts';
-import { coresText, countText, round } from './load-words.ts';
+import { coresText, countText, toHundredths } from './load-words.ts';
 import type { Extent } from './scale.ts';
 
 export type { LoadPolicy } from './load-shape.ts';
@@ -122,8 +122,8 @@ export class AppLoad {
       wanted,
       reason: `in the last ${SETTLED_MS / 1_000} s, never more than ${most} was needed`,
       figures: {
-        peakCpu: round(peak.cpu),
-        peakConcurrency: round(peak.places),
+        peakCpu: toHundredths(peak.cpu),
+        peakConcurrency: toHundredths(peak.places),
         peakMemoryBytes: peakBytes,
         ...figuresOf(observation, context),
       },

@@ -3,6 +3,7 @@
  * containers sleep), memory limits are summed as they are unless told otherwise.
  */
 import type { Node, Resources } from '../../cmdb/records.ts';
+import { withoutDrift } from './size.ts';
 
 type Share = Pick<Resources, 'cpu' | 'memoryBytes'>;
 
@@ -48,7 +49,7 @@ export function place(nodes: readonly Node[], wanted: Share): Node | undefined {
 /** The node's reservations after a container came (`sign` 1) or went (`sign` -1). */
 export function reserve(node: Node, share: Share, sign: 1 | -1): Node['reserved'] {
   return {
-    cpu: Math.max(0, Math.round((node.reserved.cpu + sign * share.cpu) * 1e6) / 1e6),
+    cpu: Math.max(0, withoutDrift(node.reserved.cpu + sign * share.cpu)),
     memoryBytes: Math.max(0, node.reserved.memoryBytes + sign * share.memoryBytes),
   };
 }

@@ -5,7 +5,7 @@
  */
 import type { Policy, Quota, Resources, ScaleDirection, Size } from '../../cmdb/records.ts';
 import type { FieldError } from '../../errors.ts';
-import { wantedReplicas, wantedResources, type Decided } from './size.ts';
+import { wantedReplicas, wantedResources, withoutDrift, type Decided } from './size.ts';
 
 export type ScaleBy = 'instruction' | 'load' | 'silence';
 
@@ -198,7 +198,7 @@ export function overQuota(quota: Quota, others: Quota, to: Extent): string | und
   for (const key of ['containers', 'cpu', 'memoryBytes'] as const) {
     // Sums of fractions such as 0.1 drift; a millionth of a core is nobody's.
     if (whole[key] > quota[key] + 1e-6)
-      return `the tenant would have ${round(whole[key])} ${names[key]} in all, and may have ${quota[key]}`;
+      return `the tenant would have ${withoutDrift(whole[key])} ${names[key]} in all, and may have ${quota[key]}`;
   }
   return undefined;
 }
@@ -222,8 +222,4 @@ export function describeScale(from: Extent, to: Extent): string {
       : [`${from.memoryBytes} → ${to.memoryBytes} bytes of memory`]),
   ];
   return parts.join(', ') || 'its policy’s size';
-}
-
-function round(value: number): number {
-  return Math.round(value * 1e6) / 1e6;
 }

@@ -54,3 +54,8 @@ export function wantedResources(policy: Policy, { cpu, memoryBytes }: Omit<Decid
 export function sameResources(a: Resources, b: Resources): boolean {
   return a.cpu === b.cpu && a.memoryBytes === b.memoryBytes && a.pidsMax === b.pidsMax;
 }
+
+/** A sum of fractions such as 0.1, without what adding them made of it: a millionth of a core is nobody's. */
+export function withoutDrift(cpu: number): number {
+  return Math.round(cpu * 1e6) / 1e6;
+}
