@@ -16,7 +16,7 @@ import { unscaled } from './decisions/size.ts';
 import { listAll } from './list-all.ts';
 
 /** Revisions kept per app, the running one included; older ones go unless a container still runs them. */
-export const REVISIONS_KEPT = 20;
+const REVISIONS_KEPT = 20;
 
 /** An app as it is to be. */
 export interface Draft {

@@ -14,11 +14,11 @@ import { PlatformError } from '../errors.ts';
 import { NEEDS_MAX } from './schema-app.ts';
 
 /** From an app to the last that is woken for it: so many needs one after the other. */
-export const NEEDS_DEPTH_MAX = 8;
+const NEEDS_DEPTH_MAX = 8;
 /** Apps that are woken for one, directly and not. */
-export const GROUP_MAX = 32;
+const GROUP_MAX = 32;
 /** Apps that may name the same one: its record names them all. */
-export const NEEDED_BY_MAX = 256;
+const NEEDED_BY_MAX = 256;
 
 /** The needs of an app as they are to be, with what they were decided on. */
 export interface Needs {

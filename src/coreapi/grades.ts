@@ -10,7 +10,7 @@ import { listAll } from './list-all.ts';
 const MIB = 1024 ** 2;
 const DEFAULT_TENANT = 'default';
 
-export const FIRST_GRADES: readonly Pick<Grade, 'name' | 'cpu' | 'memoryBytes'>[] = [
+const FIRST_GRADES: readonly Pick<Grade, 'name' | 'cpu' | 'memoryBytes'>[] = [
   { name: 'nano', cpu: 0.1, memoryBytes: 128 * MIB },
   { name: 'micro', cpu: 0.3, memoryBytes: 512 * MIB },
   { name: 'small', cpu: 0.5, memoryBytes: 1024 * MIB },

@@ -23,7 +23,7 @@ const wakeMatchers: z.ZodType<readonly WakeMatcher[]> = z.array(
   }),
 );
 
-export const policyView = z
+const policyView = z
   .object({
     grade: z.string().nullable(),
     cpu: cores,
@@ -195,7 +195,6 @@ export function page<T extends z.ZodType>(item: T) {
   });
 }
 
-export type PolicyView = z.output<typeof policyView>;
 export type RevisionView = z.output<typeof revisionView>;
 export type AppView = z.output<typeof appView>;
 export type ContainerView = z.output<typeof containerView>;

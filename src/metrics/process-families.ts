@@ -3,9 +3,7 @@ import type { ProcessStats } from '../process-stats.ts';
 import type { Exposition, Sample } from './exposition.ts';
 
 /** How late a timer may come, in seconds. */
-export const DELAY_BOUNDS_SECONDS = [
-  0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
-] as const;
+const DELAY_BOUNDS_SECONDS = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5] as const;
 
 /** By name: `main`, or `control` and `worker-1`, `worker-2`. */
 export type Processes = ReadonlyMap<string, ProcessStats>;

@@ -67,7 +67,7 @@ function addNumbers<T extends object>(a: T, b: T): T {
   return Object.fromEntries(sum) as T;
 }
 
-export function addHistograms(a: HistogramSnapshot, b: HistogramSnapshot): HistogramSnapshot {
+function addHistograms(a: HistogramSnapshot, b: HistogramSnapshot): HistogramSnapshot {
   const counts = new Map<number, number>();
   for (const [upToMs, count] of [...a.buckets, ...b.buckets])
     counts.set(upToMs, (counts.get(upToMs) ?? 0) + count);

@@ -44,7 +44,7 @@ import { Sweep } from './sweep.ts';
 import { WayToNeeds } from './way-to-needs.ts';
 import type { InsideDoor } from './way-to-needs.ts';
 
-export const DEFAULT_SOCKET_PATH = '/var/run/docker.sock';
+const DEFAULT_SOCKET_PATH = '/var/run/docker.sock';
 
 export interface DockerEngineOptions {
   readonly nodeId: string;

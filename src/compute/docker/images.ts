@@ -82,7 +82,7 @@ export const notFound = (image: string, why: string, more: { cause?: unknown; hi
   );
 
 /** Without a tag the engine would pull every tag of the repository. */
-export function withTag(image: string): string {
+function withTag(image: string): string {
   const name = image.slice(image.lastIndexOf('/') + 1);
   return name.includes(':') || name.includes('@') ? image : `${image}:latest`;
 }
@@ -97,7 +97,7 @@ function resolved({ Id, Config }: ImageDetails): ResolvedImage {
 }
 
 /** The engine reports each layer by itself; people want one figure. */
-export class PullTally {
+class PullTally {
   readonly #layers = new Map<string, { currentBytes: number; totalBytes: number }>();
 
   add({ id, status = '', progressDetail }: ProgressMessage): PullProgress {

@@ -116,7 +116,7 @@ function cgroupAt(paths: ReadonlyMap<string, string>): ContainerCgroup | undefin
 }
 
 /** The same figures from the engine's own statistics. */
-export function fromEngine(sample: StatsSample): Reading {
+function fromEngine(sample: StatsSample): Reading {
   // An engine sends empty objects for a container that does not run, whatever its types say.
   const memory = sample.memory_stats as { usage?: number; stats?: Record<string, number> };
   const { throttling_data: throttling } = sample.cpu_stats as {

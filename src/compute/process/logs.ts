@@ -13,7 +13,7 @@ import type { LogLine, LogOptions } from '../engine.ts';
 import { LineSplitter } from './log-lines.ts';
 
 /** A file is emptied at the first look that finds it greater. Twice this is kept: the file and the copy before it. */
-export const MAX_LOG_BYTES = 5 * 1024 * 1024;
+const MAX_LOG_BYTES = 5 * 1024 * 1024;
 
 const FOLLOW_INTERVAL_MS = 100;
 const CHUNK_BYTES = 64 * 1024;

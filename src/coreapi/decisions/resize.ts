@@ -5,7 +5,7 @@
 import type { Resources } from '../../cmdb/records.ts';
 
 /** What a container is left above what it uses, as a share of that. */
-export const MEMORY_HEADROOM = 0.25;
+const MEMORY_HEADROOM = 0.25;
 /** Limits count in pages. */
 const PAGE_BYTES = 4096;
 

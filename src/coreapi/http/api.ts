@@ -28,7 +28,7 @@ import { addReadRoutes } from './routes-read.ts';
 import { addScaleRoutes } from './routes-scale.ts';
 
 /** Room for every field at its largest in practice; the whole of it is held in memory. */
-export const MAX_BODY_BYTES = 1024 ** 2;
+const MAX_BODY_BYTES = 1024 ** 2;
 
 const OPENAPI_PATH = '/v1/openapi.json';
 const METRICS_PATH = '/metrics';

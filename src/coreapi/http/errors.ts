@@ -9,7 +9,7 @@ const MAX_FIELDS = 20;
 const MAX_FIELD_LENGTH = 100;
 
 /** What does not fit the schema, field by field. */
-export function fieldErrors(error: ZodError): FieldError[] {
+function fieldErrors(error: ZodError): FieldError[] {
   return error.issues.flatMap(errorsOf).slice(0, MAX_FIELDS);
 }
 

@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from 'node:http';
 
-export const MAX_UNREAD_BYTES = 64 * 1024 ** 2;
+const MAX_UNREAD_BYTES = 64 * 1024 ** 2;
 
 export class UnreadAnswers {
   readonly #maxBytes: number;

@@ -17,9 +17,9 @@ import {
 } from './bytes.ts';
 
 /** Of the path with its query; what is longer is cut and ends with `…` (U+2026). */
-export const MAX_PATH_BYTES = 1_024;
+const MAX_PATH_BYTES = 1_024;
 /** Of any other text. */
-export const MAX_TEXT_BYTES = 256;
+const MAX_TEXT_BYTES = 256;
 /** No line is longer: a path, ten other texts and as much again, of which each byte is escaped. */
 export const MAX_LINE_BYTES = MAX_ESCAPE_BYTES * (MAX_PATH_BYTES + 20 * MAX_TEXT_BYTES);
 
