@@ -149,6 +149,7 @@ export function appFields(options: AppOptions, words: readonly string[]): PatchA
   };
 }
 
+/** Errors: `UsageError`, which names the option. */
 export function wholeNumber(option: string, text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text);
   throw new UsageError(`${option} ${text}: must be a whole number`);

@@ -21,6 +21,7 @@ interface Place {
   readonly choices: readonly string[];
 }
 
+/** Made from the commands themselves, so that it knows each option that there is. */
 export function completionScript(program: Command, shell: Shell): string {
   const places = walk(program, '');
   switch (shell) {

@@ -20,6 +20,7 @@ const HINTS: readonly (readonly [codes: readonly string[], hint: string])[] = [
   ],
 ];
 
+/** Another program has the database at this moment. */
 export function isBusy(thrown: unknown): boolean {
   return codeOf(thrown).startsWith('SQLITE_BUSY');
 }

@@ -26,6 +26,7 @@ export type Adoption =
   /** The engine runs it and no record knows it. */
   | { readonly action: 'removeStray'; readonly containerId: string };
 
+/** One for each record and for each container that no record knows. */
 export function decideAdoption(records: readonly Container[], found: readonly EngineContainer[]): Adoption[] {
   const byId = new Map(found.map((one) => [one.containerId, one]));
   const known = new Set(records.map((record) => record.id));

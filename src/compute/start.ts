@@ -82,6 +82,7 @@ export function exitedBeforeReady(event: ExitEvent): PlatformError {
   return new PlatformError('start_failed', `it ${describeExit(event)} before it listened`);
 }
 
+/** How it ended, to be read behind "it". */
 export function describeExit({ exitCode, outOfMemory }: ExitEvent): string {
   if (outOfMemory) return 'was killed for using more memory than its limit';
   return exitCode === null ? 'exited' : `exited with code ${exitCode}`;

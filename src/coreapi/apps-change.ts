@@ -36,6 +36,7 @@ function claimsOf(app: Pick<App, 'tenantId' | 'name' | 'hosts'>): string[] {
   return [claims.appName(app.tenantId, app.name), ...app.hosts.map(claims.host)];
 }
 
+/** What is to be committed for an app that is new. */
 export async function planCreate(
   store: Store,
   draft: Draft,

@@ -18,11 +18,13 @@ export interface ImageFound {
 
 const DEFAULT_PORT = 8080;
 
+/** The content alone: what is given may be a revision, with all that a record has beside it. */
 export function contentOf(content: RevisionContent): RevisionContent {
   const { workload, env, port, protocol, probe, readOnly } = content;
   return { workload, env, port, protocol, probe, readOnly };
 }
 
+/** Whether deploying the one over the other would change anything. */
 export function sameContent(a: RevisionContent, b: RevisionContent): boolean {
   return isDeepStrictEqual(contentOf(a), contentOf(b));
 }

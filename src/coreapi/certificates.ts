@@ -182,6 +182,7 @@ export async function servedNames(store: Store, app: App, names: readonly string
   return found;
 }
 
+/** With where it is shown, which depends on the apps that there are now: it is found out anew each time. */
 export async function served(store: Store, app: App, certificate: Certificate): Promise<ServedCertificate> {
   return { certificate, servedNames: await servedNames(store, app, certificate.names) };
 }

@@ -44,6 +44,7 @@ export interface CoreOptions {
   readonly onHeldBack?: OnHeldBack;
 }
 
+/** The Core API for nodes, over a store. */
 export function createCore({
   store,
   clock,

@@ -183,6 +183,7 @@ class Follower {
   }
 }
 
+/** With the names of their apps, as far as those are still there: each app is read once. */
 export async function viewEvents(store: Store, events: readonly Event[]): Promise<EventView[]> {
   const ids = new Set(events.map(({ appId }) => appId).filter((id) => id !== null));
   const apps = await Promise.all([...ids].map(async (id) => [id, await store.get('app', id)] as const));

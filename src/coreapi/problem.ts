@@ -7,6 +7,7 @@ import type { Problem } from './schema-views.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
+/** The error as the API answers with it: never with its cause. */
 export function toProblem(error: PlatformError): Problem {
   const internal = error.code === 'internal';
   return {

@@ -59,11 +59,13 @@ export function countError(counters: ProxyCounters, { code, status }: PlatformEr
   countStatus(counters, status);
 }
 
+/** An answer in the place of an app that sleeps. */
 export function countStandIn(counters: ProxyCounters, { code, status }: StandIn): void {
   counters.standIns[code]++;
   countStatus(counters, status);
 }
 
+/** By class alone. */
 export function countStatus(counters: ProxyCounters, status: number): void {
   if (status >= 500) counters.status5xx++;
   else if (status >= 400) counters.status4xx++;

@@ -6,6 +6,7 @@ import type { ConnectFailure } from './lease.ts';
 /** Failures of this process, not of the container it wanted to reach. */
 const LOCAL = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
+/** What the system calls it: `ECONNREFUSED`, `EPIPE` … */
 export function errorCode(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error) || !('code' in thrown)) return undefined;
   return typeof thrown.code === 'string' ? thrown.code : undefined;

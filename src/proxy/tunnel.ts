@@ -20,6 +20,7 @@ export interface TunnelOptions {
   readonly onClosed: () => void;
 }
 
+/** From now on each side is told what the other says. Once one has ended, the other may be silent for `halfCloseMs`. */
 export function joinSockets({ client, upstream, sweep, halfCloseMs, onClosed }: TunnelOptions): void {
   let open = 2;
   const join = (from: Socket, to: Socket) => {

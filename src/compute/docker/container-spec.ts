@@ -46,6 +46,7 @@ export function limitsOf({ cpu, memoryBytes, pidsMax }: Resources, cores: number
   };
 }
 
+/** What `limitsOf` has told the engine, read back. */
 export function resourcesOf(details: ContainerDetails): Resources {
   const { NanoCpus, Memory, PidsLimit } = details.HostConfig;
   return { cpu: (NanoCpus ?? 0) / 1e9, memoryBytes: Memory ?? 0, pidsMax: PidsLimit ?? 0 };

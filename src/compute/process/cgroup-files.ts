@@ -15,10 +15,12 @@ const MAX_TRIES = 10;
 export const CPU_PERIOD_US = 100_000;
 const MIN_QUOTA_US = 1_000;
 
+/** What may be used of each period. */
 export function cpuQuotaUs(cpu: number): number {
   return Math.max(MIN_QUOTA_US, Math.round(cpu * CPU_PERIOD_US));
 }
 
+/** It may be there already. */
 export async function makeFolder(path: string): Promise<void> {
   await mkdir(path).catch((error: unknown) => {
     if (!hasCode(error, 'EEXIST')) throw error;
@@ -112,6 +114,7 @@ export async function untilKernel(what: string, isSo: () => Promise<boolean>): P
   }
 }
 
+/** Whether the system says so: `ENOENT`, `EBUSY` … */
 export function hasCode(error: unknown, ...codes: string[]): boolean {
   return codes.includes((error as NodeJS.ErrnoException).code ?? '');
 }

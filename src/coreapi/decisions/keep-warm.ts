@@ -23,6 +23,7 @@ const DAY_MINUTES = 24 * 60;
 /** Lists do not change, and nearly always the answer is that of a moment ago. */
 const answers = new WeakMap<readonly KeepWarmHours[], { readonly kept: Kept; readonly sinceMs: number }>();
 
+/** How many containers the hours ask for at this time (the most, where several do), and until when that is so. */
 export function keptWarm(hours: readonly KeepWarmHours[], nowMs: number): Kept {
   if (hours.length === 0) return NONE;
   const known = answers.get(hours);

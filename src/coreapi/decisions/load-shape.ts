@@ -31,6 +31,7 @@ type Shape = Pick<Extent, 'replicas' | 'cpu'>;
 const CPU_STEPS = 20;
 const MEMORY_STEP_BYTES = 16 * 2 ** 20;
 
+/** The marks of a policy, and the middle between them, at which changes aim. */
 export function waterOf({ scaling: { highWater, lowWater } }: LoadPolicy): Water {
   return { high: highWater, low: lowWater, aim: (highWater + lowWater) / 2 };
 }

@@ -10,6 +10,7 @@ type Share = Pick<Resources, 'cpu' | 'memoryBytes'>;
 /** Sums of fractions such as 0.1 drift; a millionth of a core is nobody's. */
 const CPU_TOLERANCE = 1e-6;
 
+/** Whether it may be placed there now. */
 export function fits(node: Node, wanted: Share): boolean {
   return (
     node.state === 'up' &&

@@ -23,6 +23,7 @@ export interface Resize {
   readonly isHeldBack: boolean;
 }
 
+/** Memory in use cannot be taken away: less than that, with some headroom, a container is not given. */
 export function decideResize({ has, wanted, memoryUsedBytes }: ResizeInput): Resize {
   const needed = Math.ceil((memoryUsedBytes * (1 + MEMORY_HEADROOM)) / PAGE_BYTES) * PAGE_BYTES;
   const memoryBytes = Math.max(wanted.memoryBytes, Math.min(has.memoryBytes, needed));

@@ -51,6 +51,7 @@ export function wantedResources(policy: Policy, { cpu, memoryBytes }: Omit<Decid
   };
 }
 
+/** Whether there is nothing to change. */
 export function sameResources(a: Resources, b: Resources): boolean {
   return a.cpu === b.cpu && a.memoryBytes === b.memoryBytes && a.pidsMax === b.pidsMax;
 }

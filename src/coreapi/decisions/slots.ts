@@ -26,6 +26,7 @@ export type Seat =
   | { readonly choice: 'new'; readonly slot: number | 'next' }
   | { readonly choice: 'enough'; readonly count: number };
 
+/** The place that a container takes which a node asks for, or why there is none to take. */
 export function chooseSlot({ containers, spec, request }: SlotInput): Seat {
   const { app, size } = spec;
   const members = containers.filter((one) => isLiving(one) && one.slot !== null);

@@ -48,6 +48,7 @@ export function invalidInput(error: ZodError, target: string): PlatformError {
   });
 }
 
+/** Whatever a handler threw, as one of ours. */
 export function toPlatformError(thrown: unknown, shutdown: AbortSignal): PlatformError {
   if (thrown instanceof HTTPException) return fromHttpException(thrown);
   // What a stopping server interrupts fails in many ways, for one reason.
