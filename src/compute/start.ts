@@ -4,6 +4,7 @@
  */
 import type { App, ColdStartPhase } from '../cmdb/records.ts';
 import type { AppSpec } from '../coreapi/core-api.ts';
+import { durationText } from '../coreapi/decisions/words.ts';
 import { isPlatformError, PlatformError } from '../errors.ts';
 import type { NodeContext } from './context.ts';
 import type { ExitEvent, NeededApp } from './engine.ts';
@@ -29,7 +30,8 @@ export async function startContainer(
   const { signal } = live.abort;
   const beganMs = clock.monotonicMs();
   const patienceMs = app.policy.startTimeoutMs;
-  const timedOut = () => new PlatformError('start_failed', `it did not start within ${patienceMs} ms`);
+  const timedOut = () =>
+    new PlatformError('start_failed', `it did not start within ${durationText(patienceMs)}`);
   const stopPatience = clock.after(patienceMs, () => live.abort.abort(timedOut()));
   try {
     const started = await engine.start(

@@ -16,6 +16,7 @@ import { fits, reserve, spareCpu } from './decisions/placement.ts';
 import { chooseReclaim, sleepersFor } from './decisions/reclaim.ts';
 import { wantedResources } from './decisions/size.ts';
 import { chooseSlot } from './decisions/slots.ts';
+import { sizeText } from './decisions/words.ts';
 import { containerEvent, eventOperation } from './event-operations.ts';
 import { listAll } from './list-all.ts';
 import { retryConflicts } from './retry-conflicts.ts';
@@ -147,7 +148,7 @@ export class Planner {
       const reason = `room on node ${node.name} for app ${app.name} (${why})`;
       return { action: 'reclaim', containerIds: chosen.map((sleeper) => sleeper.containerId), reason };
     }
-    const lack = `node ${node.name} has no room for ${wanted.cpu} CPU and ${wanted.memoryBytes} bytes of memory`;
+    const lack = `node ${node.name} has no room for ${sizeText(wanted)}`;
     const reason =
       unwilling === 0 ? lack : `${lack}; of those asleep or on their way out, ${unwilling} made none`;
     this.#onHeldBack('place', 'capacity');

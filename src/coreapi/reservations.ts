@@ -12,6 +12,8 @@ import type { NodeRegistration } from './core-api.ts';
 import { isLiving } from './decisions/lifecycle.ts';
 import { growsWithin, reserve } from './decisions/placement.ts';
 import { sameResources } from './decisions/size.ts';
+import { reservedText } from './decisions/room.ts';
+import { sizeText } from './decisions/words.ts';
 import { eventOperation } from './event-operations.ts';
 import { listAll } from './list-all.ts';
 import { retryConflicts } from './retry-conflicts.ts';
@@ -86,12 +88,9 @@ export class Reservations {
     if (!node) throw new PlatformError('not_found', `node ${nodeId} is not registered`);
     const growth = { cpu: resources.cpu - has.cpu, memoryBytes: resources.memoryBytes - has.memoryBytes };
     if (!growsWithin(node, growth)) {
-      const { reserved, capacity } = node;
       throw new PlatformError(
         'no_capacity',
-        `node ${node.name} has no room for ${resources.cpu} CPU and ${resources.memoryBytes} bytes of memory in place of ` +
-          `${has.cpu} and ${has.memoryBytes} (${reserved.cpu} of ${capacity.cpu} CPU and ${reserved.memoryBytes} of ` +
-          `${capacity.memoryBytes} bytes are reserved)`,
+        `node ${node.name} has no room for ${sizeText(resources)} in place of ${sizeText(has)} (${reservedText(node)})`,
         { hint: 'stop other apps, ask for less, or give the node more capacity', retryAfterMs: 5_000 },
       );
     }

@@ -58,9 +58,9 @@ describe('silence', () => {
     await one.advance(1_000);
     expect(await visit).toBe('answered');
     await one.advance(MINUTE);
-    expect(await one.containers()).toMatchObject([{ state: 'paused', reason: 'no activity for 30000 ms' }]);
+    expect(await one.containers()).toMatchObject([{ state: 'paused', reason: 'no activity for 30 s' }]);
     await one.advance(5 * MINUTE);
-    expect(await one.containers()).toMatchObject([{ state: 'stopped', reason: 'no activity for 300000 ms' }]);
+    expect(await one.containers()).toMatchObject([{ state: 'stopped', reason: 'no activity for 5 min' }]);
     await one.advance(11 * MINUTE);
     expect(await one.containers()).toEqual([]);
     expect(one.machine.list()).toEqual([]);

@@ -37,7 +37,7 @@ describe('scaling up', () => {
     expect(node.count('resized')).toBe(2);
     const [resized] = await node.events('container.resized');
     expect(resized).toMatchObject({
-      reason: `it was given another size: 0.5 → 1 CPU, ${256 * MIB} → ${512 * MIB} bytes of memory`,
+      reason: `it was given another size: 0.5 → 1 CPU, 256 MiB → 512 MiB of memory`,
       figures: { fromCpu: 0.5, toCpu: 1, fromMemoryBytes: 256 * MIB, toMemoryBytes: 512 * MIB },
     });
     await node.scale('hello', { replicas: 3 });

@@ -2,7 +2,7 @@
 import type { Demand, Finding, Need } from './load-demand.ts';
 import { fillOf, grownFor, memoryFor, modesOf, waterOf } from './load-shape.ts';
 import type { ContainerUse } from './load-window.ts';
-import { coresText, countText, toHundredths } from './load-words.ts';
+import { coresText, countText, toHundredths } from './words.ts';
 import type { LoadContext } from './load.ts';
 import type { Extent } from './scale.ts';
 

@@ -3,7 +3,7 @@
  * not there, and what comes of that has them on top. They come with the first requests and go when the app falls asleep.
  */
 import type { Observation } from './load-window.ts';
-import { countText } from './load-words.ts';
+import { countText } from './words.ts';
 import { modesOf } from './load-shape.ts';
 import type { LoadContext, LoadWish } from './load.ts';
 

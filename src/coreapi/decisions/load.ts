@@ -20,7 +20,7 @@ import {
 } from './load-shape.ts';
 import { withoutSpares, withSpares } from './load-spares.ts';
 import { LoadWindow, type Observation } from './load-window.ts';
-import { coresText, countText, toHundredths } from './load-words.ts';
+import { coresText, countText, toHundredths } from './words.ts';
 import type { Extent } from './scale.ts';
 
 export type { LoadPolicy } from './load-shape.ts';

@@ -6,6 +6,7 @@ import type { Container, Node, Resources } from '../../cmdb/records.ts';
 import { isLiving } from './lifecycle.ts';
 import { growsWithin, reserve } from './placement.ts';
 import { chooseReclaim, sleepersFor } from './reclaim.ts';
+import { memoryText, sizeText } from './words.ts';
 
 export interface RoomInput {
   readonly appId: string;
@@ -30,7 +31,7 @@ export function lackOfRoom({ appId, nodes, containers, resources, more }: RoomIn
     for (const { resources: has } of here.filter((one) => one.appId === appId && one.slot !== null)) {
       const growth = { cpu: resources.cpu - has.cpu, memoryBytes: resources.memoryBytes - has.memoryBytes };
       if (!growsWithin(after, growth))
-        return `node ${node.name} has no room for ${resources.cpu} CPU and ${resources.memoryBytes} bytes of memory in place of ${has.cpu} and ${has.memoryBytes} (${figures(after)})`;
+        return `node ${node.name} has no room for ${sizeText(resources)} in place of ${sizeText(has)} (${reservedText(after)})`;
       after = { ...after, reserved: reserve(after, growth, 1) };
     }
     grown.push({ node: after, others: here });
@@ -49,10 +50,11 @@ export function lackOfRoom({ appId, nodes, containers, resources, more }: RoomIn
     }
   }
   if (left === 0) return undefined;
-  const each = `${resources.cpu} CPU and ${resources.memoryBytes} bytes of memory each`;
-  return `there is room for ${more - left} of ${more} more containers with ${each} (${grown.map(({ node }) => figures(node)).join('; ')})`;
+  const each = `${sizeText(resources)} each`;
+  return `there is room for ${more - left} of ${more} more containers with ${each} (${grown.map(({ node }) => reservedText(node)).join('; ')})`;
 }
 
-function figures({ name, reserved, capacity }: Node): string {
-  return `${name}: ${reserved.cpu} of ${capacity.cpu} CPU, ${reserved.memoryBytes} of ${capacity.memoryBytes} bytes reserved`;
+/** `node1: 0.5 of 8 CPU, 256 MiB of 23.54 GiB of memory reserved`. */
+export function reservedText({ name, reserved, capacity }: Node): string {
+  return `${name}: ${reserved.cpu} of ${capacity.cpu} CPU, ${memoryText(reserved.memoryBytes)} of ${memoryText(capacity.memoryBytes)} of memory reserved`;
 }

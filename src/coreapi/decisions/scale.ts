@@ -6,6 +6,7 @@
 import type { Policy, Quota, Resources, ScaleDirection, Size } from '../../cmdb/records.ts';
 import type { FieldError } from '../../errors.ts';
 import { wantedReplicas, wantedResources, withoutDrift, type Decided } from './size.ts';
+import { memoryText } from './words.ts';
 
 export type ScaleBy = 'instruction' | 'load' | 'silence';
 
@@ -194,11 +195,15 @@ export function overQuota(quota: Quota, others: Quota, to: Extent): string | und
     cpu: others.cpu + to.replicas * to.cpu,
     memoryBytes: others.memoryBytes + to.replicas * to.memoryBytes,
   };
-  const names = { containers: 'containers', cpu: 'CPU', memoryBytes: 'bytes of memory' } as const;
+  const inWords = {
+    containers: (count: number) => `${count} containers`,
+    cpu: (cores: number) => `${withoutDrift(cores)} CPU`,
+    memoryBytes: (bytes: number) => `${memoryText(bytes)} of memory`,
+  } as const;
   for (const key of ['containers', 'cpu', 'memoryBytes'] as const) {
     // Sums of fractions such as 0.1 drift; a millionth of a core is nobody's.
     if (whole[key] > quota[key] + 1e-6)
-      return `the tenant would have ${withoutDrift(whole[key])} ${names[key]} in all, and may have ${quota[key]}`;
+      return `the tenant would have ${inWords[key](whole[key])} in all, and may have ${key === 'memoryBytes' ? memoryText(quota[key]) : quota[key]}`;
   }
   return undefined;
 }
@@ -219,7 +224,7 @@ export function describeScale(from: Extent, to: Extent): string {
     ...(from.cpu === to.cpu ? [] : [`${from.cpu} → ${to.cpu} CPU`]),
     ...(from.memoryBytes === to.memoryBytes
       ? []
-      : [`${from.memoryBytes} → ${to.memoryBytes} bytes of memory`]),
+      : [`${memoryText(from.memoryBytes)} → ${memoryText(to.memoryBytes)} of memory`]),
   ];
   return parts.join(', ') || 'its policy’s size';
 }
