@@ -4,11 +4,46 @@
  * to a container that was replaced would answer for the wrong one.
  */
 import { Agent, request } from 'node:http';
+import type { ClientRequest } from 'node:http';
+import { Socket } from 'node:net';
+import type { TcpNetConnectOpts } from 'node:net';
 import type { Clock } from '../clock.ts';
 import type { Endpoint } from './control-plane.ts';
 import { H2cPool } from './h2/h2c-pool.ts';
 import { DEFAULT_RESPONSE_HEAD_LIMITS } from './http1/limits.ts';
 import type { OutgoingRequest } from './upstream-side.ts';
+
+/** After a write to an app has failed: how long what it has said is read. */
+const LAST_WORDS_MS = 1_000;
+
+type Done = (error?: Error | null) => void;
+
+/** A write that fails is not over while somebody reads on: a stream that is told of it reads nothing more. */
+class AppSocket extends Socket {
+  /** True: it is read on, and closed by whoever says so. */
+  readsOn: ((error: Error) => boolean) | undefined;
+
+  override _write(chunk: unknown, encoding: BufferEncoding, done: Done): void {
+    super._write(chunk, encoding, this.#unlessReadOn(done));
+  }
+
+  override _writev(chunks: Parameters<NonNullable<Socket['_writev']>>[0], done: Done): void {
+    super._writev?.(chunks, this.#unlessReadOn(done));
+  }
+
+  #unlessReadOn(done: Done): Done {
+    return (error) => {
+      if (error && this.readsOn?.(error) === true) return;
+      done(error);
+    };
+  }
+}
+
+class AppAgent extends Agent {
+  override createConnection(options: TcpNetConnectOpts): AppSocket {
+    return new AppSocket({ noDelay: true }).connect(options);
+  }
+}
 
 export interface UpstreamRequest {
   readonly method: string;
@@ -30,12 +65,14 @@ export interface UpstreamPoolOptions {
 }
 
 export class UpstreamPool {
+  readonly #clock: Clock;
   readonly #keepAliveMs: number;
   readonly #idleConnections: number;
-  readonly #agents = new Map<string, Agent>();
+  readonly #agents = new Map<string, AppAgent>();
   readonly #h2c: H2cPool;
 
   constructor({ clock, limits }: UpstreamPoolOptions) {
+    this.#clock = clock;
     this.#h2c = new H2cPool({ clock, keepAliveMs: limits.upstreamKeepAliveMs });
     this.#keepAliveMs = limits.upstreamKeepAliveMs;
     this.#idleConnections = limits.upstreamIdleConnections;
@@ -56,13 +93,33 @@ export class UpstreamPool {
       method,
       path,
       headers,
-      agent: fresh ? false : this.#agent(endpoint.containerId),
+      agent: fresh ? new AppAgent() : this.#agent(endpoint.containerId),
       // Node's own bound is a quarter of it.
       maxHeaderSize: DEFAULT_RESPONSE_HEAD_LIMITS.headBytes,
     });
     // With a limit, fields of the answer beyond it are dropped without a word.
     sent.maxHeadersCount = 0;
+    this.#hearOut(sent);
     return sent;
+  }
+
+  /** An app that has answered before it has read everything may close then: its answer lies in the socket. */
+  #hearOut(sent: ClientRequest): void {
+    let heard = false;
+    sent.once('response', () => (heard = true)).once('upgrade', () => (heard = true));
+    sent.once('socket', (socket) => {
+      if (!(socket instanceof AppSocket)) return;
+      let failed = false;
+      socket.readsOn = (error) => {
+        if (heard || failed || sent.destroyed) return false;
+        failed = true;
+        const destroy = () => {
+          if (!heard) socket.destroy(error);
+        };
+        socket.once('close', this.#clock.after(LAST_WORDS_MS, destroy));
+        return true;
+      };
+    });
   }
 
   retire(containerId: string): void {
@@ -80,10 +137,10 @@ export class UpstreamPool {
     this.#h2c.close();
   }
 
-  #agent(containerId: string): Agent {
+  #agent(containerId: string): AppAgent {
     let agent = this.#agents.get(containerId);
     if (agent === undefined) {
-      agent = new Agent({
+      agent = new AppAgent({
         keepAlive: true,
         maxFreeSockets: this.#idleConnections,
         timeout: this.#keepAliveMs,

@@ -419,6 +419,30 @@ describe('a container whose drain deadline has passed', () => {
 const SWITCHED =
   'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-App: 1\r\nMayfly-Forged: 1\r\n\r\n';
 
+it('what an app has answered before it closes on the rest of an upload arrives', async () => {
+  const upload = Buffer.alloc(3_000_000);
+  await using world = await before(
+    await rawUpstream((socket) =>
+      socket.once('data', () => {
+        socket.pause();
+        socket.end('HTTP/1.1 413 Too Large\r\nContent-Length: 8\r\nConnection: close\r\n\r\ntoo much', () =>
+          socket.destroy(),
+        );
+      }),
+    ),
+  );
+  // An HTTP/1.0 client is served by node:http in any case.
+  for (const version of ['1.1', '1.0']) {
+    await using client = await RawClient.open(world.proxy.port);
+    client.send(`POST / HTTP/${version}\r\nHost: a.test\r\nContent-Length: ${upload.length}\r\n\r\n`);
+    client.send(upload);
+    expect(await client.saw('\r\n\r\n')).toMatch(/^HTTP\/1\.1 413 /);
+    await client.saw('too much');
+  }
+  await until('the slots to come back', () => world.proxy.snapshot().inFlight === 0);
+  expect(world.upstream.sockets.size).toBe(0);
+});
+
 describe('an upgrade', () => {
   it('passes what either side says right behind its head, and the app’s own fields', async () => {
     let got = '';
