@@ -15,7 +15,7 @@ import { Command, Option } from 'commander';
 import { buildExampleImages, exampleImage, EXAMPLES } from '../examples/images.ts';
 import { exitCodeOf, renderError } from '../src/cli/exit-codes.ts';
 import { run } from '../src/cli/main.ts';
-import { formatDuration } from '../src/cli/units.ts';
+import { formatDuration } from '../src/units.ts';
 import { readConfig } from '../src/config.ts';
 import { createClient } from '../src/coreapi/client.ts';
 import type { Client } from '../src/coreapi/client.ts';

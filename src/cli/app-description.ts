@@ -1,7 +1,7 @@
 /** All about an app, for people: a line for each thing that can be said of it. */
 import type { KeepWarmHours, WakeMatcher } from '../cmdb/records.ts';
 import type { AppView } from '../coreapi/schema.ts';
-import { formatAgo, formatBytes, formatDuration } from './units.ts';
+import { formatAgo, formatBytes, formatDuration } from '../units.ts';
 
 type Policy = AppView['policy'];
 

@@ -3,7 +3,7 @@ import type { Policy } from '../cmdb/records.ts';
 import type { PolicyInput } from '../coreapi/schema.ts';
 import { UsageError } from './exit-codes.ts';
 import { parseHours, parseList, parseMatcher } from './policy-lists.ts';
-import { parseBytes, parseDurationMs } from './units.ts';
+import { parseBytes, parseDurationMs } from '../units.ts';
 
 type Shape =
   | 'number'

@@ -1,7 +1,7 @@
 /** How far a pull is: one line that is written over on a terminal, a plain line a step elsewhere. */
 import type { Output } from './context.ts';
 import { oneLine, truncate } from './table.ts';
-import { formatBytes } from './units.ts';
+import { formatBytes } from '../units.ts';
 
 export interface Progress {
   readonly status: string;

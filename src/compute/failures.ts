@@ -4,7 +4,7 @@
  * wait, and nothing is held against the app itself.
  */
 import { EARLY_DEATH_MS } from '../coreapi/decisions/backoff.ts';
-import { durationText } from '../coreapi/decisions/words.ts';
+import { formatDuration } from '../units.ts';
 import type { PlatformError } from '../errors.ts';
 import type { AppOnNode } from './app-on-node.ts';
 import { Backoff } from './backoff.ts';
@@ -87,7 +87,7 @@ export class Failures {
   leaveAlone(why: string, backoffMs: number): void {
     const { deadlines } = this.#app.context;
     deadlines.set(this.#key, this.first.notBeforeMs, () => this.#app.changed());
-    this.#app.tell('app.start_backoff', `no further start for ${durationText(backoffMs)}: ${why}`, {
+    this.#app.tell('app.start_backoff', `no further start for ${formatDuration(backoffMs)}: ${why}`, {
       failures: this.first.failures,
       backoffMs,
     });

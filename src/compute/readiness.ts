@@ -6,7 +6,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { sleep, type Clock } from '../clock.ts';
 import type { Address, Probe } from '../cmdb/records.ts';
-import { durationText } from '../coreapi/decisions/words.ts';
+import { formatDuration } from '../units.ts';
 import { PlatformError } from '../errors.ts';
 
 const FIRST_INTERVAL_MS = 1;
@@ -82,9 +82,13 @@ function readiness(clock: Clock, look: Look): Readiness {
     async waitUntilListening(target, options) {
       const obstacle = await retry(clock, target, options, look);
       if (obstacle === undefined) return;
-      throw new PlatformError('start_failed', `${obstacle.what} within ${durationText(options.timeoutMs)}`, {
-        hint: 'The app has to listen on its port (on the process engine: the one in PORT), and its probe to answer 200–399.',
-      });
+      throw new PlatformError(
+        'start_failed',
+        `${obstacle.what} within ${formatDuration(options.timeoutMs)}`,
+        {
+          hint: 'The app has to listen on its port (on the process engine: the one in PORT), and its probe to answer 200–399.',
+        },
+      );
     },
 
     async reach(address, options) {

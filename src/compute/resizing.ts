@@ -5,7 +5,7 @@
 import type { Resources } from '../cmdb/records.ts';
 import { decideResize } from '../coreapi/decisions/resize.ts';
 import { sameResources } from '../coreapi/decisions/size.ts';
-import { memoryText } from '../coreapi/decisions/words.ts';
+import { formatBytes } from '../units.ts';
 import { PlatformError } from '../errors.ts';
 import type { AppOnNode } from './app-on-node.ts';
 import type { Live } from './live.ts';
@@ -58,7 +58,7 @@ async function attempt(app: AppOnNode, live: Live, wanted: Resources): Promise<v
   live.resizeNotBeforeMs = clock.nowMs() + RETRY_MS;
   if (live.heldBackAtBytes === wanted.memoryBytes) return; // that has been told
   live.heldBackAtBytes = wanted.memoryBytes;
-  const reason = `it uses ${memoryText(memoryUsedBytes)} of memory and keeps ${memoryText(to.memoryBytes)} for now, not ${memoryText(wanted.memoryBytes)}`;
+  const reason = `it uses ${formatBytes(memoryUsedBytes)} of memory and keeps ${formatBytes(to.memoryBytes)} for now, not ${formatBytes(wanted.memoryBytes)}`;
   app.tell('scale.held_back', reason, { memoryUsedBytes, ...figures(to, wanted) }, live.id);
 }
 
@@ -67,7 +67,7 @@ function describe(from: Resources, to: Resources): string {
     ...(from.cpu === to.cpu ? [] : [`${from.cpu} → ${to.cpu} CPU`]),
     ...(from.memoryBytes === to.memoryBytes
       ? []
-      : [`${memoryText(from.memoryBytes)} → ${memoryText(to.memoryBytes)} of memory`]),
+      : [`${formatBytes(from.memoryBytes)} → ${formatBytes(to.memoryBytes)} of memory`]),
     ...(from.pidsMax === to.pidsMax ? [] : [`${from.pidsMax} → ${to.pidsMax} processes`]),
   ];
   return `it was given another size: ${parts.join(', ') || 'the one that is recorded'}`;

@@ -4,7 +4,7 @@
  */
 import type { App, ColdStartPhase } from '../cmdb/records.ts';
 import type { AppSpec } from '../coreapi/core-api.ts';
-import { durationText } from '../coreapi/decisions/words.ts';
+import { formatDuration } from '../units.ts';
 import { isPlatformError, PlatformError } from '../errors.ts';
 import type { NodeContext } from './context.ts';
 import type { ExitEvent, NeededApp } from './engine.ts';
@@ -31,7 +31,7 @@ export async function startContainer(
   const beganMs = clock.monotonicMs();
   const patienceMs = app.policy.startTimeoutMs;
   const timedOut = () =>
-    new PlatformError('start_failed', `it did not start within ${durationText(patienceMs)}`);
+    new PlatformError('start_failed', `it did not start within ${formatDuration(patienceMs)}`);
   const stopPatience = clock.after(patienceMs, () => live.abort.abort(timedOut()));
   try {
     const started = await engine.start(

@@ -3,7 +3,7 @@
  * connections wait is busy, its backlog is full: it stays in use, and is looked at again until it accepts one. It hangs, and
  * is replaced as well, when it has not accepted a single one for long.
  */
-import { durationText } from '../coreapi/decisions/words.ts';
+import { formatDuration } from '../units.ts';
 import type { AppOnNode } from './app-on-node.ts';
 import type { Live } from './live.ts';
 
@@ -59,7 +59,7 @@ function wasSilent(app: AppOnNode, live: Live): void {
   live.silentSinceMs ??= clock.monotonicMs();
   const silentMs = clock.monotonicMs() - live.silentSinceMs;
   if (silentMs >= HANGS_AFTER_MS) {
-    const reason = `it runs, and has not accepted a connection for ${durationText(silentMs)}`;
+    const reason = `it runs, and has not accepted a connection for ${formatDuration(silentMs)}`;
     crew.retire(live, reason, { end: 'failed' });
     return;
   }

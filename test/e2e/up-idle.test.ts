@@ -36,7 +36,7 @@ describeOnEngines('an idle container', (shared) => {
     await platform.create('napper', { policy: { idlePauseMs: 200, idleStopMs: 600 } });
     const first = await platform.who('napper');
     const stopped = await platform.saw('napper', 'container.stopped');
-    expect(stopped.reason).toBe('no activity for 600 ms');
+    expect(stopped.reason).toBe('no activity for 600ms');
     expect((await platform.story('napper')).filter((type) => type.startsWith('container.'))).toEqual([
       'container.planned',
       'container.starting',

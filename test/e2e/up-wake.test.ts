@@ -39,7 +39,7 @@ describeOnEngines('an app that not everybody wakes', (shared) => {
     expect(warm.status).toBe(200);
     expect(warm.headers).not.toHaveProperty('mayfly-cold-start');
     await platform.client.patchApp('kept', { policy: { keepWarm: [] } });
-    expect((await platform.saw('kept', 'container.stopped')).reason).toBe('no activity for 300 ms');
+    expect((await platform.saw('kept', 'container.stopped')).reason).toBe('no activity for 300ms');
     expect((await platform.saw('kept', 'app.keep_warm')).reason).toBe('its keep-warm hours are over');
   });
 

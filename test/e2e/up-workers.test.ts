@@ -95,7 +95,7 @@ describe('two workers', () => {
     await first.saw('tick 6.'); // 1.5 s, in which one worker has nothing to do with it
     expect(await platform.container('napper')).toMatchObject({ state: 'ready' });
     await Promise.all(streams.map(({ client }) => client[Symbol.asyncDispose]()));
-    expect((await platform.saw('napper', 'container.stopped')).reason).toBe('no activity for 900 ms');
+    expect((await platform.saw('napper', 'container.stopped')).reason).toBe('no activity for 900ms');
   });
 
   it('of which one is killed: its own connections break and nothing else, and it is replaced', async () => {

@@ -58,9 +58,9 @@ describe('silence', () => {
     await one.advance(1_000);
     expect(await visit).toBe('answered');
     await one.advance(MINUTE);
-    expect(await one.containers()).toMatchObject([{ state: 'paused', reason: 'no activity for 30 s' }]);
+    expect(await one.containers()).toMatchObject([{ state: 'paused', reason: 'no activity for 30s' }]);
     await one.advance(5 * MINUTE);
-    expect(await one.containers()).toMatchObject([{ state: 'stopped', reason: 'no activity for 5 min' }]);
+    expect(await one.containers()).toMatchObject([{ state: 'stopped', reason: 'no activity for 5m' }]);
     await one.advance(11 * MINUTE);
     expect(await one.containers()).toEqual([]);
     expect(one.machine.list()).toEqual([]);

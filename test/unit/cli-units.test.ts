@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { displayWidth, renderTable, truncate } from '../../src/cli/table.ts';
-import { formatAgo, formatBytes, formatDuration, parseBytes, parseDurationMs } from '../../src/cli/units.ts';
+import { formatAgo, formatBytes, formatDuration, parseBytes, parseDurationMs } from '../../src/units.ts';
 
 describe('durations', () => {
   test.each([

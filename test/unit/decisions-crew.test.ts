@@ -81,7 +81,7 @@ describe('an app that nobody asks for', () => {
   it('is left alone until it has been idle for idlePauseMs, then put to rest', () => {
     expect(decide({ members: [member()] }, 29_999)).toEqual({ actions: [], nextAtMs: 30_000 });
     expect(decide({ members: [member()] }, 30_000).actions).toEqual([
-      { do: 'rest', ids: ['ctr_1'], how: 'pause', idleSinceMs: 0, reason: 'no activity for 30 s' },
+      { do: 'rest', ids: ['ctr_1'], how: 'pause', idleSinceMs: 0, reason: 'no activity for 30s' },
     ]);
   });
 

@@ -211,7 +211,7 @@ describe('a quota', () => {
     const others = { containers: 1, cpu: 1.9, memoryBytes: 0 };
     expect(overQuota(quota, others, { replicas: 1, cpu: 0.1, memoryBytes: 1 })).toBeUndefined();
     expect(overQuota(quota, others, { replicas: 2, cpu: 0.1, memoryBytes: 1 })).toBe(
-      'the tenant would have 2.1 CPU in all, and may have 2',
+      'the tenant would have 2.1 CPU in all, and may have 2 CPU',
     );
     expect(overQuota(quota, others, { replicas: 4, cpu: 0, memoryBytes: 1 })).toContain(
       '5 containers in all',

@@ -61,7 +61,7 @@ describe('readiness over the network', () => {
     const waiting = readiness.waitUntilListening({ address, probe: TCP }, { timeoutMs: 60, signal: never() });
     await expect(waiting).rejects.toMatchObject({
       code: 'start_failed',
-      message: `nothing listened on port ${address.port} within 60 ms`,
+      message: `nothing listened on port ${address.port} within 60ms`,
     });
   });
 
@@ -114,7 +114,7 @@ describe('readiness over the network', () => {
       { timeoutMs: 100, signal: never() },
     );
     await expect(waiting).rejects.toMatchObject({
-      message: expect.stringContaining('got no answer within 100 ms') as string,
+      message: expect.stringContaining('got no answer within 100ms') as string,
     });
 
     const endless = await serve((_request, response) => {
@@ -190,7 +190,7 @@ describe('simulated readiness', () => {
         { address, probe: TCP },
         { timeoutMs: 200, signal: never() },
       ),
-    ).rejects.toMatchObject({ message: 'nothing listened on port 10000 within 200 ms' });
+    ).rejects.toMatchObject({ message: 'nothing listened on port 10000 within 200ms' });
     await clock.advance(300);
     await waiting;
     expect(looksAtMs).toEqual([0, 1, 3, 7, 15, 31, 63, 113, 163]);

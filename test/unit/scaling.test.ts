@@ -202,7 +202,7 @@ describe('growth that there is no room for', () => {
     await store.commit([{ op: 'update', kind: 'tenant', id: 'ten_1', ifGeneration: 1, set: { quota } }]);
     expect(await refusal(scale({ replicas: 3 }))).toMatchObject({
       code: 'quota_exceeded',
-      message: 'app hello cannot grow: the tenant would have 2.5 CPU in all, and may have 1.5',
+      message: 'app hello cannot grow: the tenant would have 2.5 CPU in all, and may have 1.5 CPU',
     });
     expect(await scale({ replicas: 3, by: 'load' })).toMatchObject({ changed: false, because: 'cooldown' });
     expect(await scale({ replicas: 1 })).toMatchObject({ changed: true });

@@ -87,7 +87,7 @@ describe('a suspected container', () => {
     node.isSilent = false;
     expect(node.alive()).toEqual([]);
     const [failed] = await node.events('container.failed');
-    expect(failed?.reason).toMatch(/^it runs, and has not accepted a connection for 60 s$/);
+    expect(failed?.reason).toMatch(/^it runs, and has not accepted a connection for 1m$/);
     expect(await node.visited('hello')).toBe('answered');
     expect(await node.events('app.start_backoff')).toEqual([]);
   });

@@ -19,7 +19,7 @@ import type { ClientOptions, Context } from '../context.ts';
 import { UsageError } from '../exit-codes.ts';
 import { ProgressLine } from '../progress.ts';
 import { oneLine } from '../table.ts';
-import { formatAgo, formatBytes } from '../units.ts';
+import { formatAgo, formatBytes } from '../../units.ts';
 import { addScaleCommand } from './scale.ts';
 
 type Options = AppOptions & ClientOptions;

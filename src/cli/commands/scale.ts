@@ -5,7 +5,7 @@ import { wholeNumber } from '../app-options.ts';
 import { addClientOptions, examples } from '../client-options.ts';
 import type { ClientOptions, Context } from '../context.ts';
 import { UsageError } from '../exit-codes.ts';
-import { formatBytes, parseBytes } from '../units.ts';
+import { formatBytes, parseBytes } from '../../units.ts';
 
 interface Options extends ClientOptions {
   readonly replicas?: string;

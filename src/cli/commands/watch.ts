@@ -5,7 +5,7 @@ import { wholeNumber } from '../app-options.ts';
 import { addClientOptions, examples } from '../client-options.ts';
 import type { ClientOptions, Context, Style } from '../context.ts';
 import { inPlace, oneLine, truncate } from '../table.ts';
-import { formatAge, formatAgo, formatBytes, formatDuration } from '../units.ts';
+import { formatAge, formatAgo, formatBytes, formatDuration } from '../../units.ts';
 
 export function addPsCommand(program: Command, context: Context): void {
   const command = addClientOptions(

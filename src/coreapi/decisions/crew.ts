@@ -11,7 +11,7 @@
 import type { KeepWarmHours, Policy, Resources } from '../../cmdb/records.ts';
 import { keptReason } from './keep-warm.ts';
 import { sameResources, wantedReplicas, wantedResources, type Decided } from './size.ts';
-import { durationText } from './words.ts';
+import { formatDuration } from '../../units.ts';
 
 const DEPLOYED = 'a new revision was deployed';
 
@@ -303,7 +303,7 @@ function whyMore({ isAwaited, isKept, policy, keptBy }: CrewInput, count: number
 }
 
 function idleReason(idleMs: number | null): string {
-  return `no activity for ${durationText(idleMs ?? 0)}`;
+  return `no activity for ${formatDuration(idleMs ?? 0)}`;
 }
 
 function wantedReason(count: number): string {

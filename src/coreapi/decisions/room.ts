@@ -6,7 +6,8 @@ import type { Container, Node, Resources } from '../../cmdb/records.ts';
 import { isLiving } from './lifecycle.ts';
 import { growsWithin, reserve } from './placement.ts';
 import { chooseReclaim, sleepersFor } from './reclaim.ts';
-import { memoryText, sizeText } from './words.ts';
+import { formatBytes } from '../../units.ts';
+import { sizeText } from './words.ts';
 
 export interface RoomInput {
   readonly appId: string;
@@ -56,5 +57,5 @@ export function lackOfRoom({ appId, nodes, containers, resources, more }: RoomIn
 
 /** `node1: 0.5 of 8 CPU, 256 MiB of 23.54 GiB of memory reserved`. */
 export function reservedText({ name, reserved, capacity }: Node): string {
-  return `${name}: ${reserved.cpu} of ${capacity.cpu} CPU, ${memoryText(reserved.memoryBytes)} of ${memoryText(capacity.memoryBytes)} of memory reserved`;
+  return `${name}: ${reserved.cpu} of ${capacity.cpu} CPU, ${formatBytes(reserved.memoryBytes)} of ${formatBytes(capacity.memoryBytes)} of memory reserved`;
 }

@@ -6,7 +6,8 @@
 import type { Policy, Quota, Resources, ScaleDirection, Size } from '../../cmdb/records.ts';
 import type { FieldError } from '../../errors.ts';
 import { wantedReplicas, wantedResources, withoutDrift, type Decided } from './size.ts';
-import { memoryText } from './words.ts';
+import { formatBytes } from '../../units.ts';
+import { countText } from './words.ts';
 
 export type ScaleBy = 'instruction' | 'load' | 'silence';
 
@@ -196,14 +197,14 @@ export function overQuota(quota: Quota, others: Quota, to: Extent): string | und
     memoryBytes: others.memoryBytes + to.replicas * to.memoryBytes,
   };
   const inWords = {
-    containers: (count: number) => `${count} containers`,
+    containers: (count: number) => countText(count, 'container'),
     cpu: (cores: number) => `${withoutDrift(cores)} CPU`,
-    memoryBytes: (bytes: number) => `${memoryText(bytes)} of memory`,
+    memoryBytes: (bytes: number) => `${formatBytes(bytes)} of memory`,
   } as const;
   for (const key of ['containers', 'cpu', 'memoryBytes'] as const) {
     // Sums of fractions such as 0.1 drift; a millionth of a core is nobody's.
     if (whole[key] > quota[key] + 1e-6)
-      return `the tenant would have ${inWords[key](whole[key])} in all, and may have ${key === 'memoryBytes' ? memoryText(quota[key]) : quota[key]}`;
+      return `the tenant would have ${inWords[key](whole[key])} in all, and may have ${inWords[key](quota[key])}`;
   }
   return undefined;
 }
@@ -224,7 +225,7 @@ export function describeScale(from: Extent, to: Extent): string {
     ...(from.cpu === to.cpu ? [] : [`${from.cpu} → ${to.cpu} CPU`]),
     ...(from.memoryBytes === to.memoryBytes
       ? []
-      : [`${memoryText(from.memoryBytes)} → ${memoryText(to.memoryBytes)} of memory`]),
+      : [`${formatBytes(from.memoryBytes)} → ${formatBytes(to.memoryBytes)} of memory`]),
   ];
   return parts.join(', ') || 'its policy’s size';
 }

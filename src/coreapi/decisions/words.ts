@@ -1,4 +1,5 @@
 /** Figures as people read them, in reasons. Whoever calculates with them takes those of the event, which are exact. */
+import { formatBytes } from '../../units.ts';
 
 export function coresText(cores: number): string {
   return `${toHundredths(cores)} CPU`;
@@ -15,22 +16,6 @@ export function toHundredths(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-/** `512 MiB`, `23.54 GiB`. */
-export function memoryText(bytes: number): string {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const step = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
-  return `${toHundredths(bytes / 1024 ** step)} ${units[step] ?? ''}`;
-}
-
-/** `900 ms`, `30 s`, `5 min`, `1.5 h`. */
-export function durationText(durationMs: number): string {
-  if (durationMs < 1_000) return `${Math.round(durationMs)} ms`;
-  if (durationMs < 120_000) return `${toHundredths(durationMs / 1_000)} s`;
-  return durationMs < 7_200_000
-    ? `${toHundredths(durationMs / 60_000)} min`
-    : `${toHundredths(durationMs / 3_600_000)} h`;
-}
-
 /** `0.5 CPU and 256 MiB of memory`. */
 export function sizeText({
   cpu,
@@ -39,5 +24,5 @@ export function sizeText({
   readonly cpu: number;
   readonly memoryBytes: number;
 }): string {
-  return `${cpu} CPU and ${memoryText(memoryBytes)} of memory`;
+  return `${cpu} CPU and ${formatBytes(memoryBytes)} of memory`;
 }

@@ -66,7 +66,7 @@ export function formatDuration(durationMs: number): string {
   return parts.join(' ');
 }
 
-/** `512 MiB`, `1.5 GiB`. */
+/** `512 MiB`, `1.5 GiB`, `23.54 GiB`. */
 export function formatBytes(sizeBytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let value = sizeBytes;
@@ -75,7 +75,7 @@ export function formatBytes(sizeBytes: number): string {
     value /= 1024;
     unit += 1;
   }
-  return `${trim(value)} ${units[unit] ?? 'B'}`;
+  return `${Math.round(value * 100) / 100} ${units[unit] ?? 'B'}`;
 }
 
 /** How old, in one unit: `<1s`, `12s`, `3d`. */
