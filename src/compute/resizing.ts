@@ -5,8 +5,8 @@
 import type { Resources } from '../cmdb/records.ts';
 import { decideResize } from '../coreapi/decisions/resize.ts';
 import { sameResources } from '../coreapi/decisions/size.ts';
+import { isPlatformError, PlatformError } from '../errors.ts';
 import { formatBytes } from '../units.ts';
-import { PlatformError } from '../errors.ts';
 import type { AppOnNode } from './app-on-node.ts';
 import type { Live } from './live.ts';
 
@@ -45,7 +45,11 @@ async function attempt(app: AppOnNode, live: Live, wanted: Resources): Promise<v
     try {
       await engine.updateResources(live.id, to);
     } catch (thrown) {
-      if (!sameResources(peak, has)) await core.resize(live.id, has);
+      if (isPlatformError(thrown, 'engine_unavailable')) {
+        // It may have it, or get it yet: what is reserved for it stays so, until the engine is told again.
+        live.resources = peak;
+        live.isSizeSure = false;
+      } else if (!sameResources(peak, has)) await core.resize(live.id, has);
       throw thrown;
     }
     live.resources = to;

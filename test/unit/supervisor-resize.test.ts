@@ -108,6 +108,31 @@ describe('scaling up', () => {
     expect(await reserved(node)).toMatchObject({ cpu: 1 });
   });
 
+  it.each([
+    ['it is what is wanted', 1],
+    ['it is not wanted any more', 0.5],
+  ])('that the engine did not answer is settled when it does, where %s', async (_, cpu) => {
+    const node = await ready(AWAKE);
+    const { engine } = node;
+    node.hooks = {
+      updateResources: async (...args) => {
+        await engine.updateResources(...args);
+        throw new PlatformError('engine_unavailable', 'no answer within 30 s');
+      },
+    };
+    await node.scale('hello', { cpu: 1 });
+    await node.clock.advance(SECOND);
+    expect(given(node)).toMatchObject([{ cpu: 1 }]);
+    expect(await reserved(node), 'as long as it may have it').toMatchObject({ cpu: 1 });
+    expect(await node.events('scale.failed')).toHaveLength(1);
+    node.hooks = {};
+    await node.scale('hello', { cpu });
+    await node.clock.advance(MINUTE);
+    expect(given(node)).toMatchObject([{ cpu }]);
+    expect(await recorded(node)).toMatchObject([{ cpu }]);
+    expect(await reserved(node)).toMatchObject({ cpu });
+  });
+
   it('reserves before it gives, and gives back after it has taken', async () => {
     const node = await ready(AWAKE);
     const seen: (number | undefined)[] = [];
