@@ -4,8 +4,8 @@
  * wait, and nothing is held against the app itself.
  */
 import { EARLY_DEATH_MS } from '../coreapi/decisions/backoff.ts';
-import { formatDuration } from '../units.ts';
 import type { PlatformError } from '../errors.ts';
+import { formatDuration } from '../units.ts';
 import type { AppOnNode } from './app-on-node.ts';
 import { Backoff } from './backoff.ts';
 import type { Live } from './live.ts';

@@ -6,8 +6,8 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { sleep, type Clock } from '../clock.ts';
 import type { Address, Probe } from '../cmdb/records.ts';
-import { formatDuration } from '../units.ts';
 import { PlatformError } from '../errors.ts';
+import { formatDuration } from '../units.ts';
 
 const FIRST_INTERVAL_MS = 1;
 const MAX_INTERVAL_MS = 50;

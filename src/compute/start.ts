@@ -4,8 +4,8 @@
  */
 import type { App, ColdStartPhase } from '../cmdb/records.ts';
 import type { AppSpec } from '../coreapi/core-api.ts';
-import { formatDuration } from '../units.ts';
 import { isPlatformError, PlatformError } from '../errors.ts';
+import { formatDuration } from '../units.ts';
 import type { NodeContext } from './context.ts';
 import type { ExitEvent, NeededApp } from './engine.ts';
 import type { Live } from './live.ts';
