@@ -80,6 +80,25 @@ describe.skipIf(missing !== undefined)(`the docker engine, when it is late ${mis
     await until('it to listen', () => reachable(next.address));
   });
 
+  it('starts a container of which an earlier start comes about at that moment', async () => {
+    await open();
+    const spec = imageSpec(harness.image);
+    const held = relay.hold(CREATE_APP);
+    const started = engine.start(spec, never);
+    await until('it to be asked for', () => held.lines.length === 1);
+    const name = /name=([^&\s]+)/.exec(held.lines[0] ?? '')?.[1];
+    const Labels = {
+      'mayfly.node': harness.nodeId,
+      'mayfly.role': 'app',
+      'mayfly.container': spec.containerId,
+    };
+    await docker('POST', `/containers/create?name=${name}`, { Image: harness.image, Labels });
+    await held.release();
+    const { address } = await started;
+    await until('it to listen', () => reachable(address));
+    expect(await appRows()).toHaveLength(1);
+  });
+
   it('removes a sandbox that is created after it was given up', async () => {
     await open({ poolSize: 0 });
     const held = relay.hold(CREATE_SANDBOX);

@@ -7,9 +7,10 @@ import type { Clock } from '../../clock.ts';
 import { PlatformError, isPlatformError } from '../../errors.ts';
 import type { StartSpec, Started } from '../engine.ts';
 import { isFailure } from './api.ts';
-import type { DockerApi } from './api.ts';
+import type { CreateBody, DockerApi } from './api.ts';
 import { createBody, imageOf } from './container-spec.ts';
 import { notFound } from './images.ts';
+import { ofContainer, ofNode } from './labels.ts';
 import type { Life, Lives } from './lives.ts';
 import type { Occupancy } from './occupancy.ts';
 import type { Sandbox, SandboxPool } from './sandbox-pool.ts';
@@ -94,7 +95,7 @@ export class Starts {
     let engineId: string;
     try {
       const way = this.#options.way?.lay(spec, sandbox);
-      engineId = await api.create(createBody(nodeId, spec, sandbox.id, way, cores()));
+      engineId = await this.#create(containerId, createBody(nodeId, spec, sandbox.id, way, cores()));
     } catch (thrown) {
       if (isFailure(thrown)) pool.retire(sandbox);
       else doubtful.push(sandbox);
@@ -122,6 +123,19 @@ export class Starts {
       createMs: createdMs - beganMs,
       startMs: startedMs - createdMs,
     };
+  }
+
+  /** What an earlier start of it that was given up has left has its name, and goes. */
+  async #create(containerId: string, body: CreateBody): Promise<string> {
+    const { api, nodeId, sandboxes } = this.#options;
+    try {
+      return await api.create(body);
+    } catch (thrown) {
+      if (!isFailure(thrown, 409)) throw thrown;
+      for (const { Id } of await api.list(ofNode(nodeId), ofContainer(containerId)))
+        await sandboxes.removeContainer(Id);
+      return await api.create(body);
+    }
   }
 
   /** Removes what a failed start has left. False where the engine does not; the sandbox is the caller's then. */
