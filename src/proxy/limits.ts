@@ -52,7 +52,11 @@ export interface TransportLimits {
   readonly targetBytes: number;
   /** From a connection's first sign, or the previous answer's next request's first byte, to the end of its header section. */
   readonly headersTimeoutMs: number;
-  /** How long a client may neither send its body nor take its answer before it is cut off. Progress starts it anew. */
+  /**
+   * How long a client may neither send its body nor take its answer before it is cut off. Progress starts it anew: any byte of a
+   * body, and of an answer that all is taken which waits for it. That may be 320 KiB (64 in its socket, and a read), so who
+   * takes less than 3 KB/s for long is cut off.
+   */
   readonly clientStallMs: number;
   /** How long an idle client connection is kept. */
   readonly keepAliveMs: number;
