@@ -88,6 +88,9 @@ export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   halfCloseMs: 30_000,
 };
 
+/** After a write to an app has failed: how long what it has said, which may be an answer, is awaited. */
+export const LAST_WORDS_MS = 1_000;
+
 /** What a client of HTTP/2 may send of one body before any of it has been passed on. */
 export const STREAM_WINDOW_BYTES = 256 * 1024;
 

@@ -3,47 +3,13 @@
  * idle connections at once and the others when their request is done: a kept connection would hold up its stop, and one
  * to a container that was replaced would answer for the wrong one.
  */
-import { Agent, request } from 'node:http';
-import type { ClientRequest } from 'node:http';
-import { Socket } from 'node:net';
-import type { TcpNetConnectOpts } from 'node:net';
+import { request } from 'node:http';
 import type { Clock } from '../clock.ts';
+import { AppAgent, hearOut } from './app-agent.ts';
 import type { Endpoint } from './control-plane.ts';
 import { H2cPool } from './h2/h2c-pool.ts';
 import { DEFAULT_RESPONSE_HEAD_LIMITS } from './http1/limits.ts';
 import type { OutgoingRequest } from './upstream-side.ts';
-
-/** After a write to an app has failed: how long what it has said is read. */
-const LAST_WORDS_MS = 1_000;
-
-type Done = (error?: Error | null) => void;
-
-/** A write that fails is not over while somebody reads on: a stream that is told of it reads nothing more. */
-class AppSocket extends Socket {
-  /** True: it is read on, and closed by whoever says so. */
-  readsOn: ((error: Error) => boolean) | undefined;
-
-  override _write(chunk: unknown, encoding: BufferEncoding, done: Done): void {
-    super._write(chunk, encoding, this.#unlessReadOn(done));
-  }
-
-  override _writev(chunks: Parameters<NonNullable<Socket['_writev']>>[0], done: Done): void {
-    super._writev?.(chunks, this.#unlessReadOn(done));
-  }
-
-  #unlessReadOn(done: Done): Done {
-    return (error) => {
-      if (error && this.readsOn?.(error) === true) return;
-      done(error);
-    };
-  }
-}
-
-class AppAgent extends Agent {
-  override createConnection(options: TcpNetConnectOpts): AppSocket {
-    return new AppSocket({ noDelay: true }).connect(options);
-  }
-}
 
 export interface UpstreamRequest {
   readonly method: string;
@@ -99,27 +65,8 @@ export class UpstreamPool {
     });
     // With a limit, fields of the answer beyond it are dropped without a word.
     sent.maxHeadersCount = 0;
-    this.#hearOut(sent);
+    hearOut(sent, this.#clock);
     return sent;
-  }
-
-  /** An app that has answered before it has read everything may close then: its answer lies in the socket. */
-  #hearOut(sent: ClientRequest): void {
-    let heard = false;
-    sent.once('response', () => (heard = true)).once('upgrade', () => (heard = true));
-    sent.once('socket', (socket) => {
-      if (!(socket instanceof AppSocket)) return;
-      let failed = false;
-      socket.readsOn = (error) => {
-        if (heard || failed || sent.destroyed) return false;
-        failed = true;
-        const destroy = () => {
-          if (!heard) socket.destroy(error);
-        };
-        socket.once('close', this.#clock.after(LAST_WORDS_MS, destroy));
-        return true;
-      };
-    });
   }
 
   retire(containerId: string): void {

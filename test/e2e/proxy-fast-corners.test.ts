@@ -84,6 +84,18 @@ const world = async (onHead: (head: string, socket: Socket) => void, options?: W
     options,
   );
 
+type World = Awaited<ReturnType<typeof world>>;
+
+/** Both, until the test is over. */
+const withClient = (w: World, client: RawClient) => ({
+  ...w,
+  client,
+  async [Symbol.asyncDispose]() {
+    await client[Symbol.asyncDispose]();
+    await w[Symbol.asyncDispose]();
+  },
+});
+
 const get = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: a.test\r\n${more}\r\n`;
 const post = (path: string, length: number, more = '') =>
   `POST ${path} HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${length}\r\n${more}\r\n`;
@@ -317,14 +329,7 @@ describe('an app that answers 413 while the upload is under way, and closes,', (
     client.send('x'.repeat(10_000) + next);
     app?.write(words);
     app?.resetAndDestroy();
-    return {
-      ...w,
-      client,
-      async [Symbol.asyncDispose]() {
-        await client[Symbol.asyncDispose]();
-        await w[Symbol.asyncDispose]();
-      },
-    };
+    return withClient(w, client);
   }
 
   it.each([
@@ -378,14 +383,7 @@ describe('an app that answers 413 while the upload is under way, and closes,', (
         await until('the proxy to have read it', () => isRead() || near.destroyed);
       }
       client.socket.resume();
-      return {
-        ...w,
-        client,
-        async [Symbol.asyncDispose]() {
-          await client[Symbol.asyncDispose]();
-          await w[Symbol.asyncDispose]();
-        },
-      };
+      return withClient(w, client);
     }
 
     it.each([

@@ -9,6 +9,7 @@ import type { Method } from '../http1/methods.ts';
 import { PartialHead } from '../http1/partial-head.ts';
 import type { Refusal } from '../http1/refusals.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
+import { LAST_WORDS_MS } from '../limits.ts';
 import { AppSocket } from './app-socket.ts';
 import { BodyProgress } from './body-progress.ts';
 import { Timed } from './deadlines.ts';
@@ -38,9 +39,6 @@ export interface Asker {
   /** Whether it takes more of the answer at the moment; `resume` is called when it does again. */
   readonly blocked: boolean;
 }
-
-/** An app that takes no more of a request has answered it within this time, or does not. */
-const LAST_WORDS_MS = 1_000;
 
 export class UpstreamConnection extends Timed implements Reader {
   readonly socket: AppSocket;
