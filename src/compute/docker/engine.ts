@@ -6,7 +6,7 @@
 import { systemClock } from '../../clock.ts';
 import type { Clock } from '../../clock.ts';
 import type { Resources } from '../../cmdb/records.ts';
-import { PlatformError, isPlatformError } from '../../errors.ts';
+import { PlatformError } from '../../errors.ts';
 import { silentLog } from '../../log.ts';
 import type { Log } from '../../log.ts';
 import { setYields } from '../cpu-weight.ts';
@@ -29,10 +29,12 @@ import { limitsOf } from './container-spec.ts';
 import { describe, hasProcess } from './describe.ts';
 import { EventWatch } from './event-watch.ts';
 import { Exits } from './exits.ts';
+import { failed, unknown } from './failed.ts';
 import { resolveImage } from './images.ts';
 import { LABEL, ofContainer, ofNode } from './labels.ts';
 import { LogReader } from './log-reader.ts';
 import { Occupancy } from './occupancy.ts';
+import { Pauses } from './pauses.ts';
 import { Recovery } from './recovery.ts';
 import { isNear } from './registry.ts';
 import { SandboxPool } from './sandbox-pool.ts';
@@ -117,6 +119,7 @@ class Driver implements DockerEngine {
   readonly #logReader: LogReader;
   readonly #starts: Starts;
   readonly #sweep: Sweep;
+  readonly #pauses: Pauses;
   readonly #recovery: Recovery;
   readonly #way: WayToNeeds | undefined;
   readonly #localRegistries: readonly string[];
@@ -179,6 +182,13 @@ class Driver implements DockerEngine {
       onEnded: (life) => this.#exits.tell(life),
       onError,
     });
+    this.#pauses = new Pauses({
+      api: this.#api,
+      log,
+      lives: this.#exits.lives,
+      engineIdOf: (containerId) => this.#existing(containerId),
+      inspect: (containerId) => this.inspect(containerId),
+    });
     this.#recovery = new Recovery({
       api: this.#api,
       nodeId,
@@ -188,7 +198,7 @@ class Driver implements DockerEngine {
       occupancy: this.#occupancy,
       exits: this.#exits,
       sweep: this.#sweep,
-      onPausedInVain: (containerId) => this.#thaw(containerId),
+      onPausedInVain: (containerId) => this.#pauses.thaw(containerId),
     });
     this.#watch = new EventWatch({
       clock,
@@ -276,22 +286,11 @@ class Driver implements DockerEngine {
   }
 
   async pause(containerId: string): Promise<void> {
-    const life = this.#exits.lives.get(containerId);
-    if (life) life.isToBePaused = true;
-    try {
-      await this.#become('paused', containerId, (engineId) => this.#api.pause(engineId));
-    } catch (thrown) {
-      if (life) life.isToBePaused = false;
-      // The caller goes on using it, and the engine may have paused it, or may do so yet, of which its events tell.
-      if (isPlatformError(thrown, 'engine_unavailable')) this.#thaw(containerId);
-      throw thrown;
-    }
+    await this.#pauses.pause(containerId);
   }
 
   async unpause(containerId: string): Promise<void> {
-    const life = this.#exits.lives.get(containerId);
-    if (life) life.isToBePaused = false;
-    await this.#become('running', containerId, (engineId) => this.#api.unpause(engineId));
+    await this.#pauses.unpause(containerId);
   }
 
   async updateResources(containerId: string, resources: Resources): Promise<void> {
@@ -372,34 +371,6 @@ class Driver implements DockerEngine {
     this.#api.close();
   }
 
-  /** It takes requests, and is paused, or may be: it would answer none of them. */
-  #thaw(containerId: string): void {
-    this.#become('running', containerId, (engineId) => this.#api.unpause(engineId)).catch((error: unknown) =>
-      this.#log.warn({ containerId, error: String(error) }, 'a paused container that is in use stays so'),
-    );
-  }
-
-  /** Pauses or unpauses; asks what is the case only when the engine refuses, most often because it is so already. */
-  async #become(
-    wanted: 'paused' | 'running',
-    containerId: string,
-    act: (engineId: string) => Promise<void>,
-  ): Promise<void> {
-    try {
-      await act(await this.#existing(containerId));
-    } catch (thrown) {
-      if (!isFailure(thrown)) throw thrown;
-      const found = await this.inspect(containerId);
-      if (!found) throw unknown(containerId);
-      if (found.status === wanted) return;
-      if (hasProcess(found.status))
-        throw failed(wanted === 'paused' ? 'pause' : 'unpause', containerId, thrown);
-      throw new PlatformError('invalid_transition', `${containerId} does not run: it is ${found.status}`, {
-        cause: thrown,
-      });
-    }
-  }
-
   /** The containers of apps, whatever their status. */
   async #own(): Promise<ContainerRow[]> {
     const rows = await this.#api.list(ofNode(this.#nodeId));
@@ -451,14 +422,3 @@ class Driver implements DockerEngine {
     if (this.#closed) throw new PlatformError('shutting_down', 'the docker engine driver is closed');
   }
 }
-
-const unknown = (containerId: string) =>
-  new PlatformError('not_found', `Docker has no container for ${containerId} on this node`);
-
-/** The engine answered, with an error that nothing is known to do about. */
-const failed = (what: string, containerId: string, thrown: unknown) =>
-  isFailure(thrown)
-    ? new PlatformError('internal', `Docker cannot ${what} ${containerId}: ${thrown.message}`, {
-        cause: thrown,
-      })
-    : thrown;

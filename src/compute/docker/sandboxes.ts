@@ -165,7 +165,6 @@ export class Sandboxes {
     try {
       return await this.#makeAs(name);
     } catch (thrown) {
-      this.#making.delete(name);
       this.#onLeft(); // the engine may not have removed it, or may make it yet
       throw thrown;
     } finally {
