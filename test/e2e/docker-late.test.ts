@@ -228,6 +228,16 @@ describe.skipIf(missing !== undefined)(`the docker engine, when it is late ${mis
     expect(await reachable(address)).toBe(false);
   });
 
+  it('removes its network although the engine takes it to be in use for a moment longer', async () => {
+    await open();
+    const refused = relay.refuse(/^DELETE \S*\/networks\//, 403);
+    const closed = engine.close();
+    await until('it to be refused', () => refused.length > 0);
+    relay.allow();
+    await closed;
+    expect(await harness.left()).toEqual([]);
+  });
+
   it('touches neither what serves, sleeps or has ended, nor what is of another node', async () => {
     const other = await harness.open('other');
     const theirs = imageSpec(harness.image);

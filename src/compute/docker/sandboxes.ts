@@ -7,6 +7,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { isIPv4 } from 'node:net';
+import { sleep } from '../../clock.ts';
 import type { Clock } from '../../clock.ts';
 import { PlatformError } from '../../errors.ts';
 import { isFailure } from './api.ts';
@@ -20,6 +21,9 @@ import type { Sandbox } from './sandbox-pool.ts';
 /** Room for the runtime's own start; the program itself needs a page. */
 const MEMORY_BYTES = 32 * 1024 * 1024;
 const PIDS_MAX = 32;
+/** A container that has just gone may be on its network still. */
+const NETWORK_TRIES = 20;
+const NETWORK_RETRY_MS = 100;
 
 /** Where the node's containers are. */
 export interface ContainerNetwork {
@@ -77,14 +81,25 @@ export class Sandboxes {
     return { subnets: this.#ranges.flatMap(({ Subnet }) => Subnet ?? []), gateway };
   }
 
-  /** Removes the network unless something still uses it. */
+  /** Removes the network unless a container still uses it. Errors: `internal`, should the engine not let go of it. */
   async removeNetwork(): Promise<void> {
     for (const { Id } of await this.#api.listNetworks(ofNode(this.#nodeId))) {
-      try {
-        await this.#api.removeNetwork(Id);
-      } catch (thrown) {
-        if (!isFailure(thrown)) throw thrown; // in use, or gone already
+      for (let tries = 1; !(await this.#removedNetwork(Id)); tries++) {
+        if (tries === NETWORK_TRIES)
+          throw new PlatformError('internal', 'it is in use by nobody who is there');
+        await sleep(this.#clock, NETWORK_RETRY_MS);
       }
+    }
+  }
+
+  /** False: the engine still takes it to be in use, although no container is left that uses it. */
+  async #removedNetwork(id: string): Promise<boolean> {
+    try {
+      await this.#api.removeNetwork(id);
+      return true;
+    } catch (thrown) {
+      if (!isFailure(thrown)) throw thrown;
+      return isFailure(thrown, 404) || (await this.#api.list(ofNode(this.#nodeId))).length > 0;
     }
   }
 
